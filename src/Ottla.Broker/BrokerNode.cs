@@ -36,6 +36,8 @@ public sealed class BrokerNode : IAsyncDisposable
         _controller = controller;
         _broker = broker;
         shared.Metrics.Add(new RequestMetrics(() => Tables, shared.Time));
+        shared.Metrics.Add(
+            new ThreadMetrics(() => shared.Platform.Transport.Load, shared.Connections.HeavyRequests, shared.Time));
         shared.Metrics.Add(new ConnectionMetrics(
             () => [.. broker?.Connections ?? [], .. controller?.Connections ?? []],
             () => shared.Connections.Security.CertificateExpiries));

@@ -113,7 +113,9 @@ internal sealed class BrokerRole
         shared.Loader.Register(fetchers); // after the replicas: they say what is followed
         parts.Add("ending the fetchers of followers", fetchers.CloseAsync);
         shared.Background.StartLoop("asking the controller for changes of ISRs", isrChanges.RunAsync);
-        shared.Metrics.Add(new TopicMetrics(topics));
+        shared.Metrics.Add(new TopicMetrics(topics, surroundings.RecordFaults));
+        shared.Metrics.Add(new TopicPartitionMetrics(topics, () => shared.Metadata.Current));
+        shared.Metrics.Add(new PurgatoryMetrics(topics.Waits, surroundings.CommitDeadlines));
         shared.Metrics.Add(
             new ReplicaMetrics(topics, surroundings.IsrCounters, fetchers, shared.Logs, () => shared.Metadata.Current));
 
@@ -146,6 +148,8 @@ internal sealed class BrokerRole
                 topics, new LeaderHints(() => shared.Metadata.Current, topics),
                 new LeaderThrottle(config.NodeId, CreateThrottle(shared, current => current.LeaderReplicationThrottledRate))),
             config.MaxIncrementalFetchSessionCacheSlots, new Prng(shared.Platform.Seed + 1), time);
+        var fetchSessions = new FetchSessions(config.MaxIncrementalFetchSessionCacheSlots, new Prng(shared.Platform.Seed));
+        shared.Metrics.Add(new FetchSessionMetrics(fetchSessions, followerSessions));
         var telemetry = new ClientTelemetry(
             config.NodeId, config.TelemetryMaxBytes, shared.Platform.ClientMetrics, time, loggers.CreateLogger(nameof(ClientTelemetry)));
         shared.Loader.Register(telemetry);
@@ -166,7 +170,7 @@ internal sealed class BrokerRole
                     config.NodeId, transactions, ToBrokers($"AddPartitionsManager-client-{config.NodeId}"), () => shared.Metadata.Current),
                 currentConfig, time),
             TransactionMarkers = markers,
-            FetchSessions = new FetchSessions(config.MaxIncrementalFetchSessionCacheSlots, new Prng(shared.Platform.Seed)),
+            FetchSessions = fetchSessions,
             FollowerSessions = followerSessions,
             SupportedFeatures = SupportedByThisVersion.Features,
             Quorum = () => shared.Raft.Quorum,
@@ -183,8 +187,10 @@ internal sealed class BrokerRole
         parts.Add("sending away who waits for a group", groups.Close);
         var identity = NodeIdentities.OfBroker(
             config, shared.Identity, server.Advertise(config.AdvertisedListeners, config.BrokerListeners), shared.Logs);
+        var lifecycle = CreateLifecycle(shared, channels, identity);
+        shared.Metrics.Add(new BrokerStateMetrics(lifecycle));
         return new BrokerRole(
-            shared, server, channels, CreateLifecycle(shared, channels, identity), replicas, topics, fetchers,
+            shared, server, channels, lifecycle, replicas, topics, fetchers,
             () => [.. groups.Statuses, .. transactions.Coordinators.Statuses, .. shares.Coordinators.Statuses], apis);
 
         BrokerChannels ToBrokers(string clientId) => new(

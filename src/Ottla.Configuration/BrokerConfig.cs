@@ -80,13 +80,27 @@ public sealed partial class BrokerConfig
         IEnumerable<KeyValuePair<string, string>>? overrides = null)
     {
         var variables = environment?.ToList() ?? [];
-        var given = new Dictionary<string, string>(KafkaEnvironment.ToConfigs(variables), StringComparer.Ordinal);
-        foreach (var (name, value) in overrides ?? [])
-            given[name] = value;
-        var config = FromStatic(DevModeDefaults.Complete(given), given);
-        config.ClusterId = variables.LastOrDefault(
-            variable => variable.Key == KafkaEnvironment.ClusterId).Value is { Length: > 0 } clusterId ? clusterId : null;
-        return config;
+        return Complete(KafkaEnvironment.ToConfigs(variables), overrides).For(variables);
+    }
+
+    /// <summary>
+    /// Makes the configuration of a node in a container, from the same sources as Apache Kafka's image. In order of precedence:
+    /// <paramref name="overrides"/>, <paramref name="environment"/>, <paramref name="mounted"/>, <see cref="ContainerDefaults"/>, defaults.
+    /// </summary>
+    /// <param name="mounted">The properties that were mounted; null when none were: then it is as without a file.</param>
+    /// <param name="environment">The variables of the process.</param>
+    /// <param name="overrides">Those of the command line.</param>
+    /// <exception cref="ConfigException">A value is invalid or missing, or contradicts another one.</exception>
+    public static BrokerConfig LoadInContainer(
+        IEnumerable<KeyValuePair<string, string>>? mounted,
+        IEnumerable<KeyValuePair<string, string>>? environment = null,
+        IEnumerable<KeyValuePair<string, string>>? overrides = null)
+    {
+        var variables = environment?.ToList() ?? [];
+        var config = mounted is null
+            ? Complete(ContainerDefaults.WithoutFile.Concat(KafkaEnvironment.ToConfigs(variables)), overrides)
+            : Load(ContainerDefaults.Always.Concat(mounted), variables, overrides);
+        return config.For(variables);
     }
 
     /// <summary>The effective value of a broker config.</summary>
@@ -114,6 +128,24 @@ public sealed partial class BrokerConfig
     /// <summary>Every name that a source sets, known or not.</summary>
     public IEnumerable<string> OriginalNames =>
         DynamicPerBroker.Keys.Concat(DynamicClusterDefaults.Keys).Concat(StaticValues.Keys).Distinct(StringComparer.Ordinal);
+
+    /// <summary>Makes a configuration of configs that <see cref="DevModeDefaults"/> complete.</summary>
+    private static BrokerConfig Complete(
+        IEnumerable<KeyValuePair<string, string>> configs, IEnumerable<KeyValuePair<string, string>>? overrides)
+    {
+        var given = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var (name, value) in configs.Concat(overrides ?? []))
+            given[name] = value;
+        return FromStatic(DevModeDefaults.Complete(given), given);
+    }
+
+    /// <summary>The configuration with the id of the cluster that the environment names.</summary>
+    private BrokerConfig For(List<KeyValuePair<string, string>> environment)
+    {
+        ClusterId = environment.LastOrDefault(
+            variable => variable.Key == KafkaEnvironment.ClusterId).Value is { Length: > 0 } clusterId ? clusterId : null;
+        return this;
+    }
 
     /// <summary>
     /// The value of a chain of synonyms: the first one that is set, converted to the unit of the first; null when none is set.

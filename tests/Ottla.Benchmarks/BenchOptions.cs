@@ -28,6 +28,7 @@ internal sealed record BenchOptions
                {HostileBench.Usage}
                bench coordinators [OPTIONS]    heartbeats of many groups, offset commits beside the floor's appends, transactions
                bench neighbours [OPTIONS]      ordinary clients beside one that asks for expensive things
+               bench metrics [OPTIONS]         what a scrape costs at 10,000 partitions, and what counting costs producers
                bench restart [OPTIONS]         start on 10,000 partitions, after a stop and after a kill
                {ChurnBench.Usage}
                {ClientBench.Usage}

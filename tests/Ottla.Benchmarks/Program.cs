@@ -5,6 +5,7 @@ using Ottla.Benchmarks.Compaction;
 using Ottla.Benchmarks.Coordinators;
 using Ottla.Benchmarks.Floor;
 using Ottla.Benchmarks.Metadata;
+using Ottla.Benchmarks.Monitoring;
 using Ottla.Benchmarks.Neighbours;
 using Ottla.Benchmarks.Reports;
 using Ottla.Benchmarks.Restart;
@@ -26,6 +27,8 @@ try
         ["churn", .. var rest] => ChurnBench.Run(rest) ?? Fail(BenchOptions.Usage),
         ["neighbours", .. var rest] =>
             BenchOptions.Parse(rest) is { } options ? new NeighbourBench(options).Execute() : Fail(BenchOptions.Usage),
+        ["metrics", .. var rest] =>
+            BenchOptions.Parse(rest) is { } options ? new MetricsBench(options).Execute() : Fail(BenchOptions.Usage),
         ["metadata", .. var rest] => MetadataBench.Run(rest),
         ["authorization"] => AuthorizationBench.Run(),
         ["tls", .. var rest] => BenchOptions.Parse(rest) is { } options ? new TlsBench(options).Execute() : Fail(BenchOptions.Usage),

@@ -70,8 +70,8 @@ internal static class JsonEmitter
             "bytes" => $"json.WriteBase64StringValue({value});",
             // JSON has no number for those that are not finite.
             "float64" =>
-                $"if (double.IsFinite({value})) json.WriteNumberValue({value}); else "
-                    + $"json.WriteStringValue({value}.ToString(System.Globalization.CultureInfo.InvariantCulture));",
+                $"if (double.IsFinite({value})) json.WriteRawValue(JavaNumbers.Of({value})); else "
+                    + $"json.WriteStringValue(JavaNumbers.Of({value}));",
             "records" => throw new InvalidOperationException("records are in APIs only, which have no JSON"),
             _ => $"json.WriteNumberValue({value});",
         });

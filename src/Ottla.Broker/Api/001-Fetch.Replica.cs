@@ -92,6 +92,7 @@ internal sealed class ReplicaFetchHandler(FollowerSessions sessions, Func<int> f
         RequestContext context, FollowerSession session, FollowerFetchTerms terms, Instant deadline, FetchResponse response,
         FollowerWait wait)
     {
+        using var counted = sessions.Waits.CountFetch();
         try
         {
             var connection = context.Connection;

@@ -34,6 +34,7 @@ internal sealed class DeleteRecordsHandler(HostedTopics topics, LeaderHints lead
                     : [.. topic.Partitions.Select(partition => Refused(partition.PartitionIndex))],
             })],
         };
+        using var counted = topics.Waits.CountDeletion();
         foreach (var (partition, wait) in open)
         {
             var (error, lowWatermark) = await wait.WaitAsync(deadline, time, context.Connection.Closing);

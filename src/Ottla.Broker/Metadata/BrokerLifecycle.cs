@@ -60,6 +60,16 @@ public sealed partial class BrokerLifecycle
         _signal = new LoopSignal(time);
     }
 
+    /// <summary>How far it is.</summary>
+    public BrokerState State
+    {
+        get
+        {
+            lock (_lock)
+                return _machine.State;
+        }
+    }
+
     /// <summary>Completes when the broker has read the metadata up to its registration.</summary>
     public Task CaughtUp => _caughtUp.Task;
 

@@ -18,11 +18,14 @@ internal sealed class ConnectionMetrics(
             each => each.NotLoggedIn),
     ];
 
+    private static readonly MetricFamily Idle = MetricFamily.Gauge(
+        "kafka_network_socketserver_expiredconnectionskilledcount",
+        "Connections that were closed because they were idle for longer than connections.max.idle.ms.");
     private static readonly MetricFamily Expiry = MetricFamily.Gauge(
         "ottla_tls_certificate_expiry_timestamp_seconds", "When the certificate of a listener expires, in seconds since 1970.", "listener");
 
     /// <inheritdoc/>
-    public override IReadOnlyList<MetricFamily> Families { get; } = [.. Rows.Select(row => row.Family), Expiry];
+    public override IReadOnlyList<MetricFamily> Families { get; } = [.. Rows.Select(row => row.Family), Idle, Expiry];
 
     /// <inheritdoc/>
     protected override void Collect(IMetricOutput output, bool isDetailed)
@@ -35,6 +38,7 @@ internal sealed class ConnectionMetrics(
                 output.Add(value(each), each.Listener);
         }
 
+        Give(output, Idle, all.Sum(each => each.Idle));
         output.Begin(Expiry);
         foreach (var (listener, expiry) in expiries())
             output.Add((expiry - DateTime.UnixEpoch).TotalSeconds, listener);

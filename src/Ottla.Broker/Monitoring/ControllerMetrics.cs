@@ -28,6 +28,11 @@ internal sealed class ControllerMetrics(ControllerHost host, Func<MetadataImage>
         OfController("newactivecontrollerscount", "How often the active controller has changed since this node began.");
     private static readonly MetricFamily LastCommitted =
         OfController("lastcommittedrecordoffset", "The last offset of the metadata log that is committed.");
+    private static readonly MetricFamily LastApplied =
+        OfController("lastappliedrecordoffset", "The last offset of the metadata log that this node has taken over.");
+    private static readonly MetricFamily Silent = OfController(
+        "timedoutbrokerheartbeatcount",
+        "Brokers that were fenced because they fell silent or their process ended, while this node was active.");
     private static readonly MetricFamily Elections = MetricFamily.Counter(
         "kafka_controller_controllerstats_leaderelections_total", "Partitions that got another leader while this node was active.");
     private static readonly MetricFamily Unclean = MetricFamily.Counter(
@@ -41,6 +46,7 @@ internal sealed class ControllerMetrics(ControllerHost host, Func<MetadataImage>
     private long _uncleanElections;
     private long _eligibleElections;
     private long _activeChanges;
+    private long _silentBrokers;
     private int _lastActive = -1;
 
     /// <inheritdoc/>
@@ -49,8 +55,8 @@ internal sealed class ControllerMetrics(ControllerHost host, Func<MetadataImage>
     /// <inheritdoc/>
     public override IReadOnlyList<MetricFamily> Families { get; } =
     [
-        Active, ActiveBrokers, FencedBrokers, ShuttingDown, Topics, Partitions, Offline, Imbalance, NewActive, LastCommitted, Elections,
-        Unclean, FromEligible,
+        Active, ActiveBrokers, FencedBrokers, ShuttingDown, Topics, Partitions, Offline, Imbalance, NewActive, LastCommitted,
+        LastApplied, Silent, Elections, Unclean, FromEligible,
     ];
 
     /// <inheritdoc/>
@@ -64,6 +70,8 @@ internal sealed class ControllerMetrics(ControllerHost host, Func<MetadataImage>
             return;
         foreach (var change in delta.Topics.SelectMany(topic => topic.Partitions()))
             CountElection(change.Old, change.New);
+        foreach (var broker in delta.Brokers)
+            CountFencing(delta.Old.Cluster.Broker(broker), delta.New.Cluster.Broker(broker));
     }
 
     /// <inheritdoc/>
@@ -92,9 +100,17 @@ internal sealed class ControllerMetrics(ControllerHost host, Func<MetadataImage>
         Give(output, Imbalance, imbalance);
         Give(output, NewActive, Interlocked.Read(ref _activeChanges));
         Give(output, LastCommitted, host.CommittedOffset);
+        Give(output, LastApplied, metadata().Provenance.LastOffset);
+        Give(output, Silent, Interlocked.Read(ref _silentBrokers));
         Give(output, Elections, Interlocked.Read(ref _elections));
         Give(output, Unclean, Interlocked.Read(ref _uncleanElections));
         Give(output, FromEligible, Interlocked.Read(ref _eligibleElections));
+    }
+
+    private void CountFencing(BrokerRegistration? before, BrokerRegistration? after)
+    {
+        if (before is { Fenced: false, InControlledShutdown: false } && after is { Fenced: true } && after.Epoch == before.Epoch)
+            Interlocked.Increment(ref _silentBrokers);
     }
 
     private void CountElection(PartitionRegistration? before, PartitionRegistration? after)

@@ -27,6 +27,13 @@ internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, LogEnds
     private static readonly MetricFamily ConsumerCount = MetricFamily.Gauge(
         "kafka_server_group_coordinator_metrics_consumer_group_count", "Groups of the consumer protocol whose coordinator is this broker.",
         "state");
+    private static readonly MetricFamily Members = MetricFamily.Gauge(
+        "kafka_consumergroup_members", "Members of a group.", "consumergroup");
+    private static readonly MetricFamily OffsetCount = OfCoordinator("offset_count", "Committed offsets of these groups.");
+    private static readonly MetricFamily Loaded = OfCoordinator(
+        "num_partitions", "Partitions of __consumer_offsets whose coordinator is this broker: active ones, and those that are read still.",
+        "state");
+    private static readonly MetricFamily Queue = OfCoordinator("event_queue_size", "Requests that wait for the coordinators of groups.");
     private static readonly MetricFamily OffsetSum = MetricFamily.Gauge(
         "kafka_consumergroup_current_offset_sum", "The sum of a group's committed offsets.", "consumergroup", "topic");
     private static readonly MetricFamily LagSum = MetricFamily.Gauge(
@@ -43,18 +50,23 @@ internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, LogEnds
     { IsDetailed = true };
 
     /// <inheritdoc/>
-    public IReadOnlyList<MetricFamily> Families { get; } = [Count, ClassicCount, ConsumerCount, OffsetSum, LagSum, Unknown, Offset, Lag];
+    public IReadOnlyList<MetricFamily> Families { get; } = 
+    [
+        Count, ClassicCount, ConsumerCount, Members, OffsetCount, Loaded, Queue, OffsetSum, LagSum, Unknown, Offset, Lag,
+    ];
 
     /// <inheritdoc/>
     public async ValueTask CollectAsync(IMetricOutput output, bool isDetailed)
     {
         var listed = new List<ListGroupsResponse.ListedGroup>();
+        var members = new List<(string GroupId, int Members)>();
         var read = new List<PartitionProgress>();
         foreach (var partition in groups.Partitions)
         {
             try
             {
                 listed.AddRange(await groups.SubmitAsync(partition, new ListGroupsCommand([], [])));
+                members.AddRange(await groups.SubmitAsync(partition, new CountMembersCommand()));
             }
             catch (ApiException)
             {
@@ -66,6 +78,10 @@ internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, LogEnds
             await ReadAsync(group.GroupId, read);
         _ = ends.AskForNextAsync();
         GiveCounts(output, listed);
+        output.Begin(Members);
+        foreach (var (group, count) in members)
+            output.Add(count, group);
+        GiveCoordinators(output, read.Count);
         GiveProgress(output, read, isDetailed);
     }
 
@@ -106,6 +122,22 @@ internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, LogEnds
                 output.Add(state.Count(), state.Key);
         }
     }
+
+    private void GiveCoordinators(IMetricOutput output, int offsetCount)
+    {
+        var statuses = groups.Statuses;
+        var loaded = statuses.Count(status => status.IsLoaded);
+        output.Begin(OffsetCount);
+        output.Add(offsetCount);
+        output.Begin(Loaded);
+        output.Add(loaded, "active");
+        output.Add(statuses.Count - loaded, "loading");
+        output.Begin(Queue);
+        output.Add(statuses.Sum(status => status.QueueLength));
+    }
+
+    private static MetricFamily OfCoordinator(string what, string help, params IReadOnlyList<string> labels) =>
+        MetricFamily.Gauge($"kafka_server_group_coordinator_metrics_{what}", help, labels);
 
     private static void GiveProgress(IMetricOutput output, List<PartitionProgress> read, bool isDetailed)
     {

@@ -1,5 +1,6 @@
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Metadata;
+using Ottla.StateMachines.Metadata;
 using Ottla.StateMachines.Raft;
 
 namespace Ottla.Broker.Monitoring;
@@ -20,10 +21,14 @@ internal sealed class QuorumMetrics(RaftHost raft, MetadataCache metadata) : Met
         "kafka_server_snapshotemitter_latestsnapshotendoffset", "The offset up to which the newest snapshot of the metadata goes.");
     private static readonly MetricFamily Lag = MetricFamily.Gauge(
         "kafka_server_metadataloader_lag", "Committed records of the metadata log that this node has not taken over yet.");
+    private static readonly MetricFamily CurrentVersion = MetricFamily.Gauge(
+        "kafka_server_metadataloader_currentmetadataversion", "The level of metadata.version.");
+    private static readonly MetricFamily FinalizedLevel = MetricFamily.Gauge(
+        "kafka_server_metadataloader_finalizedlevel", "The level of a feature that is finalized.", "featureName");
 
     /// <inheritdoc/>
     public override IReadOnlyList<MetricFamily> Families { get; } =
-        [State, Leader, Epoch, Voters, HighWatermark, LogEnd, Snapshot, Lag];
+        [State, Leader, Epoch, Voters, HighWatermark, LogEnd, Snapshot, Lag, CurrentVersion, FinalizedLevel];
 
     /// <inheritdoc/>
     protected override void Collect(IMetricOutput output, bool isDetailed)
@@ -38,6 +43,21 @@ internal sealed class QuorumMetrics(RaftHost raft, MetadataCache metadata) : Met
         Give(output, LogEnd, raft.EndOffset);
         Give(output, Snapshot, raft.LatestSnapshot?.Offset ?? 0);
         Give(output, Lag, Math.Max(raft.HighWatermark - 1 - metadata.PublishedOffset, 0));
+        var features = metadata.Current.Features;
+        var version = features.MetadataVersion?.Level ?? 0;
+        Give(output, CurrentVersion, version);
+        output.Begin(FinalizedLevel);
+        output.Add(version, NameOf(MetadataVersion.FeatureName));
+        output.Add(quorum.KRaftVersion, NameOf(Feature.KRaftVersion));
+        foreach (var (feature, level) in features.Levels)
+            output.Add(level, NameOf(feature));
+    }
+
+    /// <summary>The name of a feature as Kafka's metrics have it: <c>groupVersion</c> for <c>group.version</c>.</summary>
+    private static string NameOf(string feature)
+    {
+        var words = feature.Split('.');
+        return words[0] + string.Concat(words.Skip(1).Select(word => char.ToUpperInvariant(word[0]) + word[1..]));
     }
 
     /// <summary>The role, as Kafka calls it: <c>leader</c>, <c>follower</c>.</summary>

@@ -27,6 +27,8 @@ internal sealed class ReplicaMetrics(
         OfManager("atminisrpartitioncount", "Partitions led here with just min.insync.replicas in sync: one less, and acks=all fails.");
     private static readonly MetricFamily Reassigning =
         OfManager("reassigningpartitions", "Partitions led here that are being moved to other brokers.");
+    private static readonly MetricFamily Producers = OfManager(
+        "produceridcount", "Producers that the logs of this broker know, each counted in every partition that it has written to.");
     private static readonly MetricFamily Shrinks = MetricFamily.Counter(
         "kafka_server_replicamanager_isrshrinks_total", "How often a replica has left the ISR of a partition led here.");
     private static readonly MetricFamily Expansions = MetricFamily.Counter(
@@ -68,8 +70,8 @@ internal sealed class ReplicaMetrics(
     /// <inheritdoc/>
     public override IReadOnlyList<MetricFamily> Families { get; } =
     [
-        Partitions, Leaders, Offline, UnderReplicated, UnderMinIsr, AtMinIsr, Reassigning, Shrinks, Expansions, FailedUpdates, MaxLag,
-        OfflineDirectories, OfflineDirectory, FreeBytes, SizeBytes, Uncleanable,
+        Partitions, Leaders, Offline, UnderReplicated, UnderMinIsr, AtMinIsr, Reassigning, Producers, Shrinks, Expansions, FailedUpdates,
+        MaxLag, OfflineDirectories, OfflineDirectory, FreeBytes, SizeBytes, Uncleanable,
         PartitionReplicas, PartitionIsr, PartitionUnderReplicated, PartitionUnderMinIsr,
         PartitionAtMinIsr, LogSize, LogStart, LogEnd, LogSegments,
     ];
@@ -89,6 +91,7 @@ internal sealed class ReplicaMetrics(
     {
         var image = metadata();
         var (leaders, under, underMin, atMin, reassigning) = (0, 0, 0, 0, 0);
+        var producers = 0L;
         foreach (var replica in _replicas)
         {
             var state = IsrState.Of(replica);
@@ -97,6 +100,7 @@ internal sealed class ReplicaMetrics(
             underMin += state.IsUnderMinIsr ? 1 : 0;
             atMin += state.IsAtMinIsr ? 1 : 0;
             reassigning += state.IsLeader && IsReassigned(image, replica) ? 1 : 0;
+            producers += replica.Log.ProducerCount;
         }
 
         Give(output, Partitions, _replicas.Count + topics.OfflineCount);
@@ -106,6 +110,7 @@ internal sealed class ReplicaMetrics(
         Give(output, UnderMinIsr, underMin);
         Give(output, AtMinIsr, atMin);
         Give(output, Reassigning, reassigning);
+        Give(output, Producers, producers);
         Give(output, Shrinks, isrs.Shrinks);
         Give(output, Expansions, isrs.Expansions);
         Give(output, FailedUpdates, isrs.Failures);

@@ -1,10 +1,12 @@
 using Ottla.Broker.Replicas;
+using Ottla.Protocol.Batches;
 
 namespace Ottla.Broker.Monitoring;
 
 /// <summary>What goes in and out of topics: of each, and of the broker as a whole (without a label). Kafka's BrokerTopicMetrics.</summary>
 /// <param name="topics">The replicas of this broker.</param>
-internal sealed class TopicMetrics(HostedTopics topics) : MetricSource
+/// <param name="faults">What was wrong with records that were refused.</param>
+internal sealed class TopicMetrics(HostedTopics topics, RecordFaultCounters faults) : MetricSource
 {
     private static readonly (MetricFamily Family, Func<TrafficTotals, long> Value)[] PerTopic =
     [
@@ -27,9 +29,21 @@ internal sealed class TopicMetrics(HostedTopics topics) : MetricSource
             totals => totals.ReplicationBytesOut),
     ];
 
+    private static readonly (MetricFamily Family, RecordFault Fault)[] Faults =
+    [
+        (OfFault("invalidmagicnumberrecords", "Batches that were refused because of their format."), RecordFault.MagicNumber),
+        (OfFault("invalidmessagecrcrecords", "Batches that were refused because their checksum is wrong."), RecordFault.Checksum),
+        (OfFault(
+            "invalidoffsetorsequencerecords",
+            "Batches that were refused because of their offsets, their count of records or their sequence numbers."),
+            RecordFault.OffsetOrSequence),
+        (OfFault("nokeycompactedtopicrecords", "Records for compacted topics that were refused because they have no key."),
+            RecordFault.MissingKey),
+    ];
+
     /// <inheritdoc/>
     public override IReadOnlyList<MetricFamily> Families { get; } =
-        [.. PerTopic.Concat(OfBroker).Select(each => each.Family)];
+        [.. PerTopic.Concat(OfBroker).Select(each => each.Family), .. Faults.Select(each => each.Family)];
 
     /// <inheritdoc/>
     protected override void Collect(IMetricOutput output, bool isDetailed)
@@ -48,13 +62,14 @@ internal sealed class TopicMetrics(HostedTopics topics) : MetricSource
         }
 
         foreach (var (family, value) in OfBroker)
-        {
-            output.Begin(family);
-            output.Add(value(all));
-        }
+            Give(output, family, value(all));
+        foreach (var (family, fault) in Faults)
+            Give(output, family, faults[fault]);
     }
 
     private static string NameOf(string what) => $"kafka_server_brokertopicmetrics_{what}_total";
+
+    private static MetricFamily OfFault(string what, string help) => MetricFamily.Counter(NameOf(what), help);
 
     private static MetricFamily OfTopic(string what, string help) => MetricFamily.Counter(NameOf(what), help, "topic");
 }

@@ -80,6 +80,7 @@ public sealed class FetchPlanner(HostedTopics topics, LeaderHints leaders, RackA
         CancellationToken draining,
         CancellationToken cancellationToken)
     {
+        using var counted = topics.Waits.CountFetch();
         while (true)
         {
             GiveBack(reads);

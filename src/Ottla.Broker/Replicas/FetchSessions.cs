@@ -151,6 +151,21 @@ public sealed class FetchSessions(int slotsMax, Prng prng)
     private readonly Lock _lock = new();
     private readonly Dictionary<int, FetchSession> _sessions = [];
 
+    private long _evictions;
+
+    /// <summary>Sessions that were ended for new ones.</summary>
+    public long Evictions => Interlocked.Read(ref _evictions);
+
+    /// <summary>The partitions of all sessions. Slightly old.</summary>
+    public int PartitionCount
+    {
+        get
+        {
+            lock (_lock)
+                return _sessions.Values.Sum(session => session.PartitionCount);
+        }
+    }
+
     /// <summary>Open sessions.</summary>
     public int Count
     {
@@ -234,7 +249,11 @@ public sealed class FetchSessions(int slotsMax, Prng prng)
         if (_sessions.Count < slotsMax)
             return true;
         var oldest = _sessions.Values.MinBy(session => session.LastUsed);
-        return oldest is not null && now.MillisecondsSince(oldest.LastUsed) > EvictionIdleMs && _sessions.Remove(oldest.Id);
+        if (oldest is null || now.MillisecondsSince(oldest.LastUsed) <= EvictionIdleMs)
+            return false;
+        _sessions.Remove(oldest.Id);
+        Interlocked.Increment(ref _evictions);
+        return true;
     }
 
     private int NewId()

@@ -11,6 +11,9 @@ public sealed class HostedTopics
     private readonly ConcurrentDictionary<TopicPartition, Uuid> _offline = new();
     private TrafficTotals _trafficOfRemoved;
 
+    /// <summary>Counts the requests that wait for these replicas.</summary>
+    internal ReplicaWaits Waits { get; } = new();
+
     /// <summary>The topics that this broker has replicas of.</summary>
     public IEnumerable<HostedTopic> Topics => _byId.Values;
 

@@ -167,6 +167,7 @@ public sealed partial class PartitionReplica
         }
         catch (RecordValidationException e)
         {
+            _surroundings.RecordFaults.Count(e);
             return Refused(e.ErrorCode, e.Message, e.RecordErrors, isRefusedByLog: !e.IsOfRequest);
         }
         catch (LogException e) when (e.ErrorCode == ErrorCode.NotLeaderOrFollower)

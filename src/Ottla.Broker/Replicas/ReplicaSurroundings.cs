@@ -32,6 +32,9 @@ public sealed class ReplicaSurroundings
     /// <summary>Counts how ISRs change.</summary>
     internal IsrCounters IsrCounters { get; } = new();
 
+    /// <summary>Counts what is wrong with records that are refused.</summary>
+    internal RecordFaultCounters RecordFaults { get; } = new();
+
     /// <summary>Where it is told how leaders and ISRs change.</summary>
     public required ILogger Logger { get; init; }
 

@@ -44,7 +44,7 @@ internal sealed class NodeSecurity : IAsyncDisposable
         Credentials = new MetadataCredentials(() => _image(), config().Get("delegation.token.secret.key").Secret);
         // Handshakes have threads of their own, which the processor serves last: neither a network loop nor the requests of those who are
         // logged in wait for them.
-        Handshakes = new HeavyRequests(() => Math.Max(1, Environment.ProcessorCount / 2), isUrgent: false);
+        Handshakes = new HeavyRequests(() => Math.Max(1, Environment.ProcessorCount / 2), platform.Time, isUrgent: false);
     }
 
     /// <summary>Runs the arithmetic of TLS handshakes.</summary>

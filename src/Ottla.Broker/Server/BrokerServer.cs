@@ -252,8 +252,10 @@ public sealed class BrokerServer : IAsyncDisposable
         var idleMs = _settings().ConnectionIdleMsMax;
         foreach (var connection in _connections.Snapshot())
         {
-            if (connection.CheckIdle(now, idleMs))
-                connection.Abort();
+            if (!connection.CheckIdle(now, idleMs))
+                continue;
+            _counters.Find(counters => counters.Listener == connection.Info.ListenerName)?.CountIdle();
+            connection.Abort();
         }
     }
 }

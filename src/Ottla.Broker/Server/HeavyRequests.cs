@@ -27,9 +27,15 @@ public sealed class HeavyRequests : IDisposable
     private readonly object _gate = new();
     private readonly Queue<IThreadPoolWorkItem> _queue = new();
     private readonly Func<int> _threadsMax;
+    private readonly TimeProvider _time;
     private readonly bool _isUrgent;
+
+    // The fields below are guarded by _gate.
     private int _threadCount;
     private int _idleCount;
+    private int _runningCount;
+    private TimeSpan _busyTime;
+    private long _busyUntil;
     private bool _isClosed;
 
     /// <summary>Creates the queue without threads.</summary>
@@ -37,11 +43,37 @@ public sealed class HeavyRequests : IDisposable
     /// How many requests run at once: <c>num.io.threads</c>, or the number of processors if that is lower, because these requests compute
     /// and gain nothing from more threads. Read at each use.
     /// </param>
+    /// <param name="time">Measures how busy the threads are.</param>
     /// <param name="isUrgent">Whether its threads compete with all others for the processors, or give way to them.</param>
-    public HeavyRequests(Func<int> threadsMax, bool isUrgent = true)
+    public HeavyRequests(Func<int> threadsMax, TimeProvider time, bool isUrgent = true)
     {
         _threadsMax = threadsMax;
+        _time = time;
+        _busyUntil = time.GetTimestamp();
         _isUrgent = isUrgent;
+    }
+
+    /// <summary>How busy its threads are; those that are not needed yet count as well.</summary>
+    public ThreadLoad Load
+    {
+        get
+        {
+            lock (_gate)
+            {
+                CountBusyTime();
+                return new ThreadLoad(Math.Max(Math.Max(1, _threadsMax()), _threadCount), _busyTime);
+            }
+        }
+    }
+
+    /// <summary>How many requests wait for a thread.</summary>
+    public int QueueLength
+    {
+        get
+        {
+            lock (_gate)
+                return _queue.Count;
+        }
     }
 
     /// <summary>Runs <paramref name="work"/>, which must not throw, as soon as there is a thread for it.</summary>
@@ -90,14 +122,18 @@ public sealed class HeavyRequests : IDisposable
     {
         if (!_isUrgent)
             ThreadPriorities.GiveWay();
-        while (TryTake(out var work))
+        for (var isFirst = true; TryTake(isFirst, out var work); isFirst = false)
             work.Execute();
     }
 
-    private bool TryTake(out IThreadPoolWorkItem work)
+    /// <param name="isFirst">Whether the thread asks for its first request: otherwise it has just done one.</param>
+    /// <param name="work">What to do next.</param>
+    private bool TryTake(bool isFirst, out IThreadPoolWorkItem work)
     {
         lock (_gate)
         {
+            CountBusyTime();
+            _runningCount -= isFirst ? 0 : 1;
             while (!_queue.TryDequeue(out work!))
             {
                 if (_isClosed || _threadCount > Math.Max(1, _threadsMax()))
@@ -109,10 +145,20 @@ public sealed class HeavyRequests : IDisposable
                 _idleCount++;
                 Monitor.Wait(_gate);
                 _idleCount--;
+                CountBusyTime();
             }
 
+            _runningCount++;
             return true;
         }
+    }
+
+    /// <summary>Adds the time since the last call. Before each change of how many run, under the lock.</summary>
+    private void CountBusyTime()
+    {
+        var now = _time.GetTimestamp();
+        _busyTime += _runningCount * _time.GetElapsedTime(_busyUntil, now);
+        _busyUntil = now;
     }
 
     private sealed class AwaitedWork(Action work) : IThreadPoolWorkItem

@@ -8,6 +8,7 @@ internal sealed class ListenerCounters(string listener)
     private long _closed;
     private long _loggedIn;
     private long _notLoggedIn;
+    private long _idle;
 
     /// <summary>The listener's name.</summary>
     public string Listener => listener;
@@ -23,6 +24,12 @@ internal sealed class ListenerCounters(string listener)
 
     /// <summary>Connections that ended before that, where it was asked for.</summary>
     public long NotLoggedIn => Interlocked.Read(ref _notLoggedIn);
+
+    /// <summary>Connections that were closed because nothing came over them.</summary>
+    public long Idle => Interlocked.Read(ref _idle);
+
+    /// <summary>Counts a connection that is closed because nothing comes over it.</summary>
+    public void CountIdle() => Interlocked.Increment(ref _idle);
 
     /// <summary>Counts a connection that was accepted.</summary>
     public void CountOpened() => Interlocked.Increment(ref _opened);

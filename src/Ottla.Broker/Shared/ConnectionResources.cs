@@ -31,7 +31,8 @@ internal sealed class ConnectionResources
         var buffers = new BufferPool();
         var security = NodeSecurity.Create(() => storage.Config, storage.Platform, storage.Loggers, buffers);
         storage.Parts.Add("ending the threads for TLS handshakes", () => security.DisposeAsync().AsTask());
-        var heavyRequests = new HeavyRequests(() => Math.Min(storage.Config.NumIoThreads, Environment.ProcessorCount));
+        var heavyRequests = new HeavyRequests(
+            () => Math.Min(storage.Config.NumIoThreads, Environment.ProcessorCount), storage.Platform.Time);
         storage.Parts.Add("ending the threads for expensive requests", heavyRequests.Dispose);
         return new ConnectionResources(buffers, heavyRequests, security);
     }

@@ -30,15 +30,25 @@ internal sealed class ConfigurationOptions
         AllowMultipleArgumentsPerToken = false,
     };
 
+    private readonly Option<bool> _container = new("--container")
+    {
+        Description =
+            $"Be the entry point of an image: read {ContainerDefaults.MountedFile} if it is there, as Apache Kafka's image does, keep the "
+            + "data in /data, answer on all addresses, and format the directories if needed.",
+    };
+
     /// <summary>Adds the options to a command that may also name the file without an option, as Kafka's start script does.</summary>
     public void AddWithFileTo(Command command)
     {
         AddTo(command);
+        command.Options.Add(_container);
         command.Arguments.Add(_file);
         command.Validators.Add(result =>
         {
             if (result.GetValue(_file) is not null && result.GetValue(_config) is not null)
                 result.AddError("Name the configuration file once: as FILE or by --config.");
+            if (result.GetValue(_container) && (result.GetValue(_file) ?? result.GetValue(_config)) is not null)
+                result.AddError($"With --container, the configuration file is {ContainerDefaults.MountedFile}.");
         });
     }
 
@@ -50,8 +60,8 @@ internal sealed class ConfigurationOptions
     }
 
     /// <summary>
-    /// Whether the node runs in development mode: the command names no configuration file, so the node may format its log directories
-    /// itself.
+    /// Whether the command names no configuration file: then the node may format its log directories itself, as in development or in a
+    /// container.
     /// </summary>
     public bool IsDevMode(ParseResult arguments) => FileOf(arguments) is null;
 
@@ -62,6 +72,12 @@ internal sealed class ConfigurationOptions
         var environment = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
             .Select(entry => KeyValuePair.Create((string)entry.Key, (string?)entry.Value ?? ""));
         var overrides = (arguments.GetValue(_set) ?? []).Select(Split).ToList();
+        if (arguments.GetValue(_container))
+        {
+            var mounted = new FileInfo(ContainerDefaults.MountedFile);
+            return BrokerConfig.LoadInContainer(mounted.Exists ? ReadFile(mounted) : null, environment, overrides);
+        }
+
         return FileOf(arguments) is { } file
             ? BrokerConfig.Load(ReadFile(file), environment, overrides)
             : BrokerConfig.LoadDevMode(environment, overrides);

@@ -7,6 +7,8 @@ namespace Ottla.Cli.Commands;
 /// <summary><c>ottla version</c>: prints Ottla's version and the newest Kafka metadata version that it supports.</summary>
 internal static class VersionCommand
 {
+    private const string Unknown = "unknown";
+
     public static Command Create()
     {
         var command = new Command("version", "Print the version of Ottla and the newest Apache Kafka metadata version that it supports.");
@@ -18,7 +20,12 @@ internal static class VersionCommand
         return command;
     }
 
-    public static string Version =>
-        typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0]
-            ?? "unknown";
+    public static string Version => Informational[0];
+
+    /// <summary>The commit that it was built from; <c>unknown</c> when it was built without git.</summary>
+    public static string CommitId => Informational.Length > 1 ? Informational[1] : Unknown;
+
+    private static string[] Informational =>
+        (typeof(VersionCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? Unknown)
+            .Split('+', 2);
 }

@@ -167,6 +167,14 @@ internal static class Alerts
             "At the limit the node refuses connections. Logs keep a reserve.",
             "Raise the limit (`LimitNOFILE` of the service, `ulimit -n`), and look at "
                 + "`kafka_server_socket_server_metrics_connection_count`: does a client open connections without end?"),
+        new("KafkaThreadsBusy", false, "10m",
+            "kafka_network_socketserver_networkprocessoravgidle_percent{$job} < 0.3 "
+                + "or kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent{$job} < 0.1",
+            "{{ $labels.instance }} has little time left: its threads are idle for {{ $value | humanizePercentage }}",
+            "Requests wait for a thread before they are worked on, and each client feels it.",
+            "`topk(5, sum by (request) (rate(kafka_network_requestmetrics_requests_total[5m])))` says what is asked for most, and "
+                + "`ottla top` which topics. Move leaders to other brokers (`ottla partition plan`), or give the node more processors: "
+                + "`num.network.threads` and `num.io.threads` can use as many as there are."),
         new("KafkaMonitoringIncomplete", false, "10m",
             "ottla_metrics_dropped_samples{$job} > 0 or increase(ottla_log_dropped_lines_total{$job}[10m]) > 0",
             "{{ $labels.instance }} leaves out metrics or lines of its log",

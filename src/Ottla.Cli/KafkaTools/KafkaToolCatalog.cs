@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using Ottla.Cli.KafkaTools.Cluster;
 using Ottla.Cli.KafkaTools.Configs;
 using Ottla.Cli.KafkaTools.Groups;
+using Ottla.Cli.KafkaTools.MetadataShell;
 using Ottla.Cli.KafkaTools.Perf;
 using Ottla.Cli.KafkaTools.Placement;
 using Ottla.Cli.KafkaTools.Records;
@@ -35,6 +36,7 @@ internal static class KafkaToolCatalog
             ["kafka-transactions"] = TransactionsTool.RunAsync,
             ["kafka-storage"] = StorageTool.RunAsync,
             ["kafka-dump-log"] = DumpLogTool.RunAsync,
+            ["kafka-metadata-shell"] = MetadataShellTool.RunAsync,
             ["kafka-acls"] = AclsTool.RunAsync,
             ["kafka-delegation-tokens"] = DelegationTokensTool.RunAsync,
             ["kafka-leader-election"] = LeaderElectionTool.RunAsync,

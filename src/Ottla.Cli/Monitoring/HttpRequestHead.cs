@@ -5,8 +5,9 @@ namespace Ottla.Cli.Monitoring;
 /// <summary>The first lines of an HTTP request, as far as a monitoring endpoint needs them.</summary>
 /// <param name="Method">The method: <c>GET</c>.</param>
 /// <param name="Path">The path, without the query.</param>
+/// <param name="Query">The query, without the question mark; empty when there is none.</param>
 /// <param name="KeepsConnection">Whether the client wants to send more requests over the connection.</param>
-internal sealed record HttpRequestHead(string Method, string Path, bool KeepsConnection)
+internal sealed record HttpRequestHead(string Method, string Path, string Query, bool KeepsConnection)
 {
     /// <summary>A longer head is refused.</summary>
     public const int BytesMax = 8 * 1024;
@@ -36,6 +37,8 @@ internal sealed record HttpRequestHead(string Method, string Path, bool KeepsCon
         }
 
         var query = parts[1].IndexOf('?', StringComparison.Ordinal);
-        return new HttpRequestHead(parts[0], query < 0 ? parts[1] : parts[1][..query], keeps);
+        return query < 0
+            ? new HttpRequestHead(parts[0], parts[1], "", keeps)
+            : new HttpRequestHead(parts[0], parts[1][..query], parts[1][(query + 1)..], keeps);
     }
 }

@@ -24,7 +24,9 @@ internal sealed partial class MonitoringServer : IAsyncDisposable
     private const int ConnectionsMax = 16;
 
     /// <summary>Most samples of a metric in <c>/metrics</c>.</summary>
-    private const int SamplesMax = 10_000;
+    internal const int SamplesMax = 10_000;
+
+    private const string NamesParameter = "names=";
 
     private static readonly TimeSpan IdleTimeout = TimeSpan.FromMinutes(1);
 
@@ -178,8 +180,8 @@ internal sealed partial class MonitoringServer : IAsyncDisposable
             return Answer.Text(405, "Method Not Allowed", "Only GET is answered here.\n");
         var answer = head.Path switch
         {
-            "/metrics" => await MetricsAsync(isDetailed: false, cancellation),
-            "/metrics/detailed" => await MetricsAsync(isDetailed: true, cancellation),
+            "/metrics" => await MetricsAsync(isDetailed: false, head.Query, cancellation),
+            "/metrics/detailed" => await MetricsAsync(isDetailed: true, head.Query, cancellation),
             "/healthz" => Health(_node is { Failure.IsCompleted: true } ? ["the node has failed and stops"] : []),
             "/readyz" => Health(_node?.Complaints ?? ["the node starts"]),
             _ => Answer.Text(404, "Not Found", "Here are /metrics, /metrics/detailed, /healthz and /readyz.\n"),
@@ -187,13 +189,27 @@ internal sealed partial class MonitoringServer : IAsyncDisposable
         return answer with { HasBody = !isHead };
     }
 
-    private async Task<Answer> MetricsAsync(bool isDetailed, CancellationToken cancellation)
+    /// <param name="isDetailed">Whether series of single partitions are wanted as well.</param>
+    /// <param name="query">Which names the metrics are wanted under: <c>names=</c> and one of <see cref="MetricVocabulary.All"/>.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    private async Task<Answer> MetricsAsync(bool isDetailed, string query, CancellationToken cancellation)
     {
+        MetricVocabulary? vocabulary = null;
+        if (query.Split('&').FirstOrDefault(each => each.StartsWith(NamesParameter, StringComparison.Ordinal)) is { } asked)
+        {
+            vocabulary = MetricVocabulary.Find(asked[NamesParameter.Length..]);
+            if (vocabulary is null)
+            {
+                var known = string.Join(", ", MetricVocabulary.All.Select(each => each.Name));
+                return Answer.Text(400, "Bad Request", $"'names' can be one of: {known}.\n");
+            }
+        }
+
         if (_node is not { } node)
             return Answer.Text(503, "Service Unavailable", "The node starts.\n");
         var body = new ArrayBufferWriter<byte>(64 * 1024);
         var text = new PrometheusText(body, isDetailed ? int.MaxValue : SamplesMax);
-        await node.Metrics.CollectAsync(text, isDetailed, cancellation);
+        await node.Metrics.CollectAsync(vocabulary?.Over(text) ?? text, isDetailed, cancellation);
         text.End();
         return new Answer(200, "OK", PrometheusText.ContentType, body.WrittenMemory);
     }

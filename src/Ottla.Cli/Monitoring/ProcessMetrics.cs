@@ -15,6 +15,7 @@ internal sealed class ProcessMetrics(TimeProvider time, Func<long> droppedLines)
 {
     private const string OpenFiles = "/proc/self/fd";
     private const string Limits = "/proc/self/limits";
+    private const string DiskUse = "/proc/self/io";
 
     private static readonly MetricFamily Processor =
         MetricFamily.Counter("process_cpu_seconds_total", "Seconds of processor time, of the user and of the system.");
@@ -23,6 +24,10 @@ internal sealed class ProcessMetrics(TimeProvider time, Func<long> droppedLines)
         MetricFamily.Gauge("process_start_time_seconds", "When this part of the process began, in seconds since 1970.");
     private static readonly MetricFamily Descriptors = MetricFamily.Gauge("process_open_fds", "Open files and sockets.");
     private static readonly MetricFamily DescriptorsMax = MetricFamily.Gauge("process_max_fds", "Most files and sockets that may be open.");
+    private static readonly MetricFamily DiskReads = MetricFamily.Gauge(
+        "kafka_server_kafkaserver_linux_disk_read_bytes", "Bytes that the process has had the system read from disks.");
+    private static readonly MetricFamily DiskWrites = MetricFamily.Gauge(
+        "kafka_server_kafkaserver_linux_disk_write_bytes", "Bytes that the process has had the system write to disks.");
     private static readonly MetricFamily Allocated =
         MetricFamily.Counter("dotnet_gc_allocated_bytes_total", "Bytes that were allocated on the heap.");
     private static readonly MetricFamily Heap = MetricFamily.Gauge("dotnet_gc_heap_bytes", "Bytes on the heap, as far as is known.");
@@ -42,8 +47,8 @@ internal sealed class ProcessMetrics(TimeProvider time, Func<long> droppedLines)
     /// <inheritdoc/>
     public override IReadOnlyList<MetricFamily> Families { get; } =
     [
-        Processor, Resident, Started, Descriptors, DescriptorsMax, Allocated, Heap, Collections, Paused, PoolQueue, PoolThreads,
-        DroppedLines,
+        Processor, Resident, Started, Descriptors, DescriptorsMax, DiskReads, DiskWrites, Allocated, Heap, Collections, Paused, PoolQueue,
+        PoolThreads, DroppedLines,
     ];
 
     /// <inheritdoc/>
@@ -56,6 +61,7 @@ internal sealed class ProcessMetrics(TimeProvider time, Func<long> droppedLines)
             Give(output, Descriptors, Directory.EnumerateFileSystemEntries(OpenFiles).Count());
         if (File.Exists(Limits))
             Give(output, DescriptorsMax, ReadDescriptorsMax());
+        GiveDiskUse(output);
 
         Give(output, Allocated, GC.GetTotalAllocatedBytes());
         Give(output, Heap, GC.GetTotalMemory(forceFullCollection: false));
@@ -70,6 +76,28 @@ internal sealed class ProcessMetrics(TimeProvider time, Func<long> droppedLines)
         Give(output, PoolQueue, ThreadPool.PendingWorkItemCount);
         Give(output, PoolThreads, ThreadPool.ThreadCount);
         Give(output, DroppedLines, droppedLines());
+    }
+
+    private static void GiveDiskUse(IMetricOutput output)
+    {
+        string[] lines;
+        try
+        {
+            lines = File.ReadAllLines(DiskUse);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return; // not there, or not for this process to read
+        }
+
+        Give(output, DiskReads, ValueOf("read_bytes"));
+        Give(output, DiskWrites, ValueOf("write_bytes"));
+
+        double ValueOf(string name)
+        {
+            var line = lines.FirstOrDefault(line => line.StartsWith($"{name}: ", StringComparison.Ordinal));
+            return double.TryParse(line?[(name.Length + 2)..], CultureInfo.InvariantCulture, out var value) ? value : double.NaN;
+        }
     }
 
     /// <summary>The soft limit, as the kernel tells it; infinite when there is none.</summary>

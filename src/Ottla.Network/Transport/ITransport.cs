@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Win32.SafeHandles;
+using Ottla.Kernel;
 
 namespace Ottla.Network.Transport;
 
@@ -9,6 +10,9 @@ namespace Ottla.Network.Transport;
 /// </summary>
 public interface ITransport
 {
+    /// <summary>How busy its threads are; null when it has none of its own.</summary>
+    ThreadLoad? Load => null;
+
     /// <summary>Begins to listen. Connections may arrive before the first accept.</summary>
     /// <param name="endpoint">
     /// Address and port. With port 0 the transport chooses one (see <see cref="ITransportListener.LocalEndPoint"/>).

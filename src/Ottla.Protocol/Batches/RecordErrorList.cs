@@ -14,6 +14,7 @@ internal struct RecordErrorList
 
     private List<RecordError>? _errors;
     private bool _hasInvalidTimestamp;
+    private int _missingKeyCount;
 
     /// <summary>Whether the list is full, so that the check can stop.</summary>
     public readonly bool IsFull => _errors is { Count: >= ErrorsMax };
@@ -23,10 +24,14 @@ internal struct RecordErrorList
     /// <summary>Checks one record in Kafka's order: first the key, then the timestamp.</summary>
     public void Check(in RecordOutline record, int index, TimestampType batchTimestampType, in RecordValidationRules rules, Instant now)
     {
-        if (rules.Compacted && !record.HasKey)
-            Add(index, $"Compacted topic cannot accept message without key in topic partition {rules.Partition}");
-        else
+        if (!rules.Compacted || record.HasKey)
+        {
             CheckTimestamp(record, index, batchTimestampType, rules, now.UnixMilliseconds);
+            return;
+        }
+
+        _missingKeyCount++;
+        Add(index, $"Compacted topic cannot accept message without key in topic partition {rules.Partition}");
     }
 
     /// <exception cref="RecordValidationException">There were errors.</exception>
@@ -34,16 +39,19 @@ internal struct RecordErrorList
     {
         if (_errors is null)
             return;
+        var fault = _missingKeyCount > 0 ? RecordFault.MissingKey : RecordFault.Other;
         if (_hasInvalidTimestamp)
             throw new RecordValidationException(
-                ErrorCode.InvalidTimestamp, "One or more records have been rejected due to invalid timestamp", _errors);
+                ErrorCode.InvalidTimestamp, "One or more records have been rejected due to invalid timestamp", _errors)
+            { Fault = fault, FaultCount = _missingKeyCount };
         var shown =
             string.Join(", ", _errors.Take(ErrorsShown).Select(e => $"RecordError(batchIndex={e.BatchIndex}, message='{e.Message}')"));
         throw new RecordValidationException(
             ErrorCode.InvalidRecord,
             $"One or more records have been rejected due to {_errors.Count} record errors in total, and only showing the first three "
             + $"errors at most: [{shown}]",
-            _errors);
+            _errors)
+        { Fault = fault, FaultCount = _missingKeyCount };
     }
 
     private void CheckTimestamp(

@@ -45,7 +45,8 @@ internal static class RecordFrameCheck
             CheckSize(batch.SizeInBytes, rules);
         if (!batch.IsCrcValid)
             throw new RecordValidationException(
-                ErrorCode.CorruptMessage, $"Record is corrupt (stored crc = {batch.Crc}) in topic partition {rules.Partition}.");
+                ErrorCode.CorruptMessage, $"Record is corrupt (stored crc = {batch.Crc}) in topic partition {rules.Partition}.")
+            { Fault = RecordFault.Checksum };
         if (!CompressionCodecs.IsKnown(batch.Compression))
             throw new RecordValidationException(ErrorCode.UnknownServerError, $"Unknown compression type id: {(int)batch.Compression}");
         if (isFromClient)
@@ -74,7 +75,8 @@ internal static class RecordFrameCheck
         }
 
         if (magic > RecordBatchLayout.CurrentMagic)
-            throw Corrupt($"Invalid magic found in record: {(sbyte)magic}");
+            throw new RecordValidationException(ErrorCode.CorruptMessage, $"Invalid magic found in record: {(sbyte)magic}")
+            { Fault = RecordFault.MagicNumber };
         if (sizeInBytes > records.Length)
             return false;
         if (magic < RecordBatchLayout.CurrentMagic)
@@ -109,13 +111,17 @@ internal static class RecordFrameCheck
     private static RecordValidationException WrongMagic(byte magic, in RecordValidationRules rules) =>
         rules.Origin == AppendOrigin.Client
             ? WrongRequest(
-                $"Produce requests with version {rules.ProduceVersion} are only allowed to contain record batches with magic version 2")
+                $"Produce requests with version {rules.ProduceVersion} are only allowed to contain record batches with magic version 2",
+                RecordFault.MagicNumber)
             : new RecordValidationException(ErrorCode.UnsupportedForMessageFormat,
-                $"Record batch with magic {magic} in topic partition {rules.Partition}; only magic 2 can be appended");
+                $"Record batch with magic {magic} in topic partition {rules.Partition}; only magic 2 can be appended")
+            { Fault = RecordFault.MagicNumber };
 
-    private static RecordValidationException Invalid(string message) => new(ErrorCode.InvalidRecord, message);
+    private static RecordValidationException Invalid(string message) =>
+        new(ErrorCode.InvalidRecord, message) { Fault = RecordFault.OffsetOrSequence };
 
-    private static RecordValidationException WrongRequest(string message) => new(ErrorCode.InvalidRecord, message) { IsOfRequest = true };
+    private static RecordValidationException WrongRequest(string message, RecordFault fault = RecordFault.Other) =>
+        new(ErrorCode.InvalidRecord, message) { IsOfRequest = true, Fault = fault };
 
     private static RecordValidationException Corrupt(string message) => new(ErrorCode.CorruptMessage, message);
 }

@@ -46,6 +46,9 @@ public abstract class Group(string groupId)
     /// <summary>The protocol type in ListGroups: "consumer", "connect", or empty.</summary>
     public abstract string ProtocolType { get; }
 
+    /// <summary>How many members it has.</summary>
+    public abstract int MemberCount { get; }
+
     /// <summary>Whether it has no members.</summary>
     public abstract bool IsEmpty { get; }
 

@@ -23,6 +23,10 @@ internal sealed class GroupAdministration(GroupContext context, OffsetDecisions 
             })
             .ToList());
 
+    /// <summary>Counts the members of each group, for the metrics.</summary>
+    public void CountMembers(ReplyTo<IReadOnlyList<(string GroupId, int Members)>> replyTo, CoordinatorEffects effects) =>
+        effects.Reply(replyTo, context.Groups.Select(group => (group.GroupId, group.MemberCount)).ToList());
+
     /// <summary>DeleteGroups: deletes a group without members, and its offsets.</summary>
     /// <remarks>GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.</remarks>
     public void Delete(DeleteGroupCommand command, ReplyTo<DeleteGroupsResponse.DeletableGroupResult> replyTo, CoordinatorEffects effects)

@@ -69,6 +69,9 @@ public sealed record OffsetDeleteCommand(OffsetDeleteRequest Request) : GroupCom
 public sealed record ListGroupsCommand(IReadOnlyList<string> StatesFilter, IReadOnlyList<string> TypesFilter)
     : GroupCommand<IReadOnlyList<ListGroupsResponse.ListedGroup>>;
 
+/// <summary>How many members the groups of one partition have, by their ids.</summary>
+public sealed record CountMembersCommand : GroupCommand<IReadOnlyList<(string GroupId, int Members)>>;
+
 /// <summary>The result of a <see cref="ResolveExpressionsOutput"/>. The reply is the command itself.</summary>
 /// <param name="Output">The request.</param>
 /// <param name="Topics">The topics that each regular expression matches; null when the look-up failed.</param>

@@ -57,7 +57,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     public bool IsCostly(GroupCommand command, Instant now) => command switch
     {
         ConsumerGroupHeartbeatCommand heartbeat => _consumer.IsCostly(heartbeat, now),
-        ListGroupsCommand => _context.Groups.Count > CheapListGroupsMax,
+        ListGroupsCommand or CountMembersCommand => _context.Groups.Count > CheapListGroupsMax,
         _ => false,
     };
 
@@ -79,6 +79,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
             case ConsumerGroupDescribeCommand describe: _consumer.Describe(describe, replyTo.For(describe), effects); break;
             case DescribeGroupCommand describe: _classic.Describe(describe, replyTo.For(describe), effects); break;
             case ListGroupsCommand list: _administration.List(list, replyTo.For(list), effects); break;
+            case CountMembersCommand count: _administration.CountMembers(replyTo.For(count), effects); break;
             case DeleteGroupCommand delete: _administration.Delete(delete, replyTo.For(delete), effects); break;
             default:
                 throw new ApiException(

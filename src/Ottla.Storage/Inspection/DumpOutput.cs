@@ -45,6 +45,9 @@ internal abstract class DumpOutput
 
     /// <summary>Ends the line.</summary>
     public abstract void End();
+
+    /// <summary>Leaves the line as it is: what is to come cannot be shown.</summary>
+    public abstract void Break();
 }
 
 /// <summary>Prints the same lines as Kafka's kafka-dump-log, so that the same parsers read them.</summary>
@@ -82,6 +85,12 @@ internal sealed class TextDumpOutput(TextWriter writer) : DumpOutput
     public override void End()
     {
         writer.WriteLine(_line);
+        _line.Clear();
+    }
+
+    public override void Break()
+    {
+        writer.Write(_line);
         _line.Clear();
     }
 
@@ -179,6 +188,8 @@ internal sealed class JsonDumpOutput(TextWriter writer) : DumpOutput, IDisposabl
         _json.Flush();
         writer.WriteLine(Encoding.UTF8.GetString(_bytes.GetBuffer().AsSpan(0, (int)_bytes.Length)));
     }
+
+    public override void Break() => End();
 
     public void Dispose()
     {

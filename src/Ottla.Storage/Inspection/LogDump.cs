@@ -19,8 +19,11 @@ public sealed record LogDumpOptions
     /// <summary>Whether the lines of records show their metadata. Those of control records are empty without.</summary>
     public bool RecordMetadata { get; init; } = true;
 
-    /// <summary>Whether states of transactions have their names, as since Kafka 4.4, and not their numbers.</summary>
-    public bool StateNames { get; init; }
+    /// <summary>
+    /// Whether everything is as with kafka-dump-log 4.4: states of transactions have their names, the records of a batch with a wrong
+    /// checksum are shown, and a record that cannot be decoded, or an index entry that points past the log, ends the dump.
+    /// </summary>
+    public bool AsKafka { get; init; }
 
     /// <summary>How far a file of batches is read, in bytes; a batch that reaches further is not shown.</summary>
     public long BytesMax { get; init; } = long.MaxValue;
@@ -70,6 +73,7 @@ public sealed class LogDump : IDisposable
     /// <returns>False when a part of the file is corrupt. The rest is printed.</returns>
     /// <exception cref="IOException">The file is unreadable.</exception>
     /// <exception cref="ArgumentException">The file is of an unknown kind.</exception>
+    /// <exception cref="InvalidDataException">What ends a dump as Kafka's is in the file.</exception>
     public bool Dump(string path, string shownAs)
     {
         var name = Path.GetFileName(path);
@@ -84,7 +88,7 @@ public sealed class LogDump : IDisposable
             else
                 DumpSmall(path, name);
         }
-        catch (InvalidDataException failure)
+        catch (InvalidDataException failure) when (!_options.AsKafka)
         {
             Problem(null, failure.Message);
         }
@@ -162,7 +166,7 @@ public sealed class LogDump : IDisposable
         _output.Add("crc", batch.Crc);
         _output.Add("isvalid", scan.Problem is null);
         _output.End();
-        if (scan.Problem is not null)
+        if (scan.Problem is not null && !_options.AsKafka)
             Problem(scan.Position, scan.Problem);
         else if (_options.Records || decoder != RecordDecoder.None)
             DumpRecords(scan, batch, decoder);
@@ -254,9 +258,13 @@ public sealed class LogDump : IDisposable
         switch (Path.GetExtension(name))
         {
             case LogFileNames.OffsetIndexSuffix:
+                var logEnd = _options.AsKafka ? LogEndBeside(path, baseOffset) : long.MaxValue;
                 DumpEntries(path, OffsetIndex.EntryBytes, (_, bytes) =>
                 {
                     var entry = OffsetIndex.Parse(bytes, baseOffset);
+                    if (entry.Position >= logEnd)
+                        throw new InvalidDataException(
+                            $"The entry of offset {entry.Offset} points to position {entry.Position}, but the log ends at {logEnd}.");
                     if (IsWanted(entry.Offset, entry.Offset))
                         Line(DumpKinds.OffsetIndexEntry, ("offset", entry.Offset), ("position", entry.Position));
                 });
@@ -287,6 +295,13 @@ public sealed class LogDump : IDisposable
                     DumpProducer(producer);
                 break;
         }
+    }
+
+    /// <summary>The length of an index's log, in bytes; the greatest number when it is not there.</summary>
+    private long LogEndBeside(string indexPath, long baseOffset)
+    {
+        var log = Path.Combine(Path.GetDirectoryName(indexPath)!, LogFileNames.ForOffset(baseOffset, LogFileNames.LogSuffix));
+        return _fileSystem.FileExists(log) ? _fileSystem.GetLength(log) : long.MaxValue;
     }
 
     private void DumpEntries(string path, int entryBytes, IndexEntries.Visit visit)

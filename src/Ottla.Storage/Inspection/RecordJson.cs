@@ -13,19 +13,20 @@ using Ottla.Protocol.Wire;
 namespace Ottla.Storage.Inspection;
 
 /// <summary>Turns keys and values of internal topics into the JSON that Kafka's tools print. Stateless.</summary>
-internal static class RecordJson
+public static class RecordJson
 {
     /// <summary>Escapes no more than JSON needs: people and parsers read the output, not browsers.</summary>
-    public static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    internal static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private const string ConsumerProtocolType = "consumer";
+    private const short KeyVersion = 0;
 
     /// <summary>The states of a transaction by their numbers in the log.</summary>
     private static readonly string[] TransactionStates =
         ["Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort", "Dead", "PrepareEpochFence"];
 
     /// <summary>The decoder of a topic's records.</summary>
-    public static RecordDecoder DecoderOf(string topic) => topic switch
+    internal static RecordDecoder DecoderOf(string topic) => topic switch
     {
         "__cluster_metadata" => RecordDecoder.Metadata,
         "__consumer_offsets" => RecordDecoder.Offsets,
@@ -36,7 +37,7 @@ internal static class RecordJson
 
     /// <summary>The value of a record of the metadata log.</summary>
     /// <exception cref="ProtocolException">The bytes are not such a record.</exception>
-    public static string OfMetadata(ReadOnlySpan<byte> value)
+    internal static string OfMetadata(ReadOnlySpan<byte> value)
     {
         var record = MetadataRecordSerde.Decode(value);
         return Write(json =>
@@ -50,22 +51,15 @@ internal static class RecordJson
 
     /// <summary>The key of a coordinator's record.</summary>
     /// <exception cref="ProtocolException">The bytes are not such a record.</exception>
-    public static string OfKey(RecordDecoder decoder, ReadOnlySpan<byte> key)
+    internal static string OfKey(RecordDecoder decoder, ReadOnlySpan<byte> key)
     {
         var type = TypeOf(key);
-        var reader = new WireReader(key[sizeof(short)..].ToArray());
-        const short version = 0;
-        var message = decoder switch
-        {
-            RecordDecoder.Offsets => GroupRecords.ReadKey(type, version, ref reader),
-            RecordDecoder.Transactions => TransactionRecords.ReadKey(type, version, ref reader),
-            _ => ShareRecords.ReadKey(type, version, ref reader),
-        };
+        var message = ReadKey(decoder, key);
         return Write(json =>
         {
             json.WriteString("type", type.ToString(CultureInfo.InvariantCulture));
             json.WritePropertyName("data");
-            message.WriteJson(json, version);
+            message.WriteJson(json, KeyVersion);
         });
     }
 
@@ -75,44 +69,115 @@ internal static class RecordJson
     /// <param name="value">The value.</param>
     /// <param name="namesStates">Whether states of transactions have their names, and not their numbers.</param>
     /// <exception cref="ProtocolException">The bytes are not such a record.</exception>
-    public static string OfValue(RecordDecoder decoder, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, bool namesStates)
+    internal static string OfValue(RecordDecoder decoder, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, bool namesStates)
     {
-        var type = TypeOf(key);
         var version = TypeOf(value);
-        var reader = new WireReader(value[sizeof(short)..].ToArray());
-        var message = decoder switch
-        {
-            RecordDecoder.Offsets => GroupRecords.ReadValue(type, version, ref reader),
-            RecordDecoder.Transactions => TransactionRecords.ReadValue(type, version, ref reader),
-            _ => ShareRecords.ReadValue(type, version, ref reader),
-        };
+        var message = ReadValue(decoder, key, value);
         return Write(json =>
         {
             json.WriteString("version", version.ToString(CultureInfo.InvariantCulture));
             json.WritePropertyName("data");
             if (message is GroupMetadataValue { ProtocolType: ConsumerProtocolType })
                 WriteWithConsumerProtocol(json, message, version);
-            else if (namesStates && message is TransactionLogValue { TransactionStatus: var status }
-                && (uint)status < TransactionStates.Length)
-                WriteWithState(json, message, version, TransactionStates[status]);
             else
-                message.WriteJson(json, version);
+                WriteValue(json, message, version, namesStates);
         });
+    }
+
+    /// <summary>The type of a coordinator's record.</summary>
+    /// <param name="key">The record's key.</param>
+    /// <exception cref="ProtocolException">The key is too short to have one.</exception>
+    public static short TypeOf(ReadOnlySpan<byte> key) =>
+        key.Length >= sizeof(short)
+            ? BinaryPrimitives.ReadInt16BigEndian(key)
+            : throw new MalformedMessageException($"A record of {key.Length} bytes has no type.");
+
+    /// <summary>A coordinator's record, key and value, as Kafka's message formatters write it.</summary>
+    /// <param name="decoder">The kind of records: of groups, transactions or share groups.</param>
+    /// <param name="key">The key.</param>
+    /// <param name="value">The value; empty for a record that deletes.</param>
+    /// <param name="isDeletion">Whether the record has no value.</param>
+    /// <exception cref="ProtocolException">The bytes are not such a record.</exception>
+    public static string OfRecord(RecordDecoder decoder, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, bool isDeletion)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer, Options))
+        {
+            json.WriteStartObject();
+            WriteRecord(json, decoder, key, value, isDeletion);
+            json.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(buffer.WrittenSpan);
+    }
+
+    /// <summary>Writes the properties <c>key</c> and <c>value</c> of a coordinator's record into an object.</summary>
+    /// <inheritdoc cref="OfRecord"/>
+    public static void WriteRecord(
+        Utf8JsonWriter json, RecordDecoder decoder, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, bool isDeletion)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        var keyMessage = ReadKey(decoder, key);
+        var valueMessage = isDeletion ? null : ReadValue(decoder, key, value);
+        json.WriteStartObject("key");
+        json.WriteNumber("type", TypeOf(key));
+        json.WritePropertyName("data");
+        keyMessage.WriteJson(json, KeyVersion);
+        json.WriteEndObject();
+        if (valueMessage is null)
+        {
+            json.WriteNull("value");
+            return;
+        }
+
+        json.WriteStartObject("value");
+        json.WriteNumber("version", TypeOf(value));
+        json.WritePropertyName("data");
+        WriteValue(json, valueMessage, TypeOf(value), namesStates: true);
+        json.WriteEndObject();
     }
 
     /// <summary>The value of a control record of the Raft log, and Kafka's name for it.</summary>
     /// <exception cref="ProtocolException">The bytes are not such a record.</exception>
-    public static (string Name, string Json) OfRaftControl(ControlRecordType type, ReadOnlySpan<byte> value)
+    internal static (string Name, string Json) OfRaftControl(ControlRecordType type, ReadOnlySpan<byte> value)
     {
         var message = MetadataBatch.DecodeControl(type, value);
         var version = TypeOf(value);
         return (type.ToString(), WriteBare(json => message.WriteJson(json, version)));
     }
 
-    private static short TypeOf(ReadOnlySpan<byte> bytes) =>
-        bytes.Length >= sizeof(short)
-            ? BinaryPrimitives.ReadInt16BigEndian(bytes)
-            : throw new MalformedMessageException($"A record of {bytes.Length} bytes has no type.");
+    private static IJsonMessage ReadKey(RecordDecoder decoder, ReadOnlySpan<byte> key)
+    {
+        var type = TypeOf(key);
+        var reader = new WireReader(key[sizeof(short)..].ToArray());
+        return decoder switch
+        {
+            RecordDecoder.Offsets => GroupRecords.ReadKey(type, KeyVersion, ref reader),
+            RecordDecoder.Transactions => TransactionRecords.ReadKey(type, KeyVersion, ref reader),
+            _ => ShareRecords.ReadKey(type, KeyVersion, ref reader),
+        };
+    }
+
+    private static IJsonMessage ReadValue(RecordDecoder decoder, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    {
+        var type = TypeOf(key);
+        var version = TypeOf(value);
+        var reader = new WireReader(value[sizeof(short)..].ToArray());
+        return decoder switch
+        {
+            RecordDecoder.Offsets => GroupRecords.ReadValue(type, version, ref reader),
+            RecordDecoder.Transactions => TransactionRecords.ReadValue(type, version, ref reader),
+            _ => ShareRecords.ReadValue(type, version, ref reader),
+        };
+    }
+
+    private static void WriteValue(Utf8JsonWriter json, IJsonMessage message, short version, bool namesStates)
+    {
+        if (namesStates && message is TransactionLogValue { TransactionStatus: var status } && (uint)status < TransactionStates.Length)
+            WriteWithState(json, message, version, TransactionStates[status]);
+        else
+            message.WriteJson(json, version);
+    }
 
     private static string Write(Action<Utf8JsonWriter> properties) => WriteBare(json =>
     {

@@ -20,6 +20,12 @@ internal static class RecordLine
             if (!batch.IsControl && options.Contents)
                 WriteContents(output, options, record, decoder);
         }
+        catch (ProtocolException failure) when (options.AsKafka)
+        {
+            output.Break();
+            throw new InvalidDataException(
+                $"Failed to decode message at offset {record.Offset} using the specified decoder ({failure.Message})");
+        }
         catch (ProtocolException failure)
         {
             problem = $"the record at offset {record.Offset} cannot be decoded: {failure.Message}";
@@ -86,7 +92,7 @@ internal static class RecordLine
                 if (record.ValueSizeBytes < 0)
                     output.Add("payload", "<DELETE>");
                 else
-                    output.AddJson("payload", RecordJson.OfValue(decoder, record.Key, record.Value, options.StateNames));
+                    output.AddJson("payload", RecordJson.OfValue(decoder, record.Key, record.Value, options.AsKafka));
                 break;
         }
     }

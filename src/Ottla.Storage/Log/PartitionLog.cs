@@ -131,6 +131,9 @@ public sealed partial class PartitionLog
     /// <summary>Bytes of all segments.</summary>
     public long SizeInBytes => Volatile.Read(ref _sizeInBytes);
 
+    /// <summary>Producers that the log knows. Slightly old: read without the lock, so that nobody waits for the disk.</summary>
+    public int ProducerCount => _producers.Count;
+
     /// <summary>Closed or deleted: every operation fails.</summary>
     public bool IsClosed => Volatile.Read(ref _isClosed) || IsRetired;
 

@@ -4,7 +4,7 @@ using System.Text.Json;
 
 namespace Ottla.SystemTests.Harness;
 
-/// <summary>A Prometheus that scrapes one node every second. Owned by one test; disposing it kills it.</summary>
+/// <summary>A Prometheus that scrapes nodes every second. Owned by one test; disposing it kills it.</summary>
 public sealed class PrometheusProcess : IAsyncDisposable
 {
     /// <summary>The server.</summary>

@@ -13,6 +13,9 @@ public static class RepositoryPaths
         Environment.GetEnvironmentVariable("OTTLA_EXECUTABLE") is { Length: > 0 } path ? path
         : Path.Combine(Root, "artifacts", "bin", "ottla");
 
+    /// <summary>What an image is made by.</summary>
+    public static string Containerfile => Path.Combine(Root, "Containerfile");
+
     /// <summary>The folder of the clients' drivers.</summary>
     public static string Clients => Path.Combine(Root, "tests", "Ottla.SystemTests", "Clients");
 

@@ -67,8 +67,12 @@ public static partial class GoldenText
         return Likeness.OtherOrder;
     }
 
-    /// <summary>The lines; a native program prints no Java stack traces.</summary>
-    private static List<string> Lines(string text) => [.. text.Split('\n').Where(line => line != "\t<stack trace>")];
+    /// <summary>
+    /// The lines; a native program prints no Java stack traces. Where bytes are shown as text, a carriage return ends a line as well: the
+    /// recording took it for a line end.
+    /// </summary>
+    private static List<string> Lines(string text) =>
+        [.. text.Replace("\r\n", "\n", StringComparison.Ordinal).Replace('\r', '\n').Split('\n').Where(line => line != "\t<stack trace>")];
 
     private static string PatternOf(string line, (string Mask, string Text)[] paths)
     {

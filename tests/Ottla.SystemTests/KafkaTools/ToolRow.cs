@@ -1,12 +1,13 @@
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Ottla.SystemTests.Harness;
 
 namespace Ottla.SystemTests.KafkaTools;
 
 /// <summary>An invocation of a tool of Apache Kafka 4.4.0, and what it printed (tests/golden/kafka-tools.jsonl.gz).</summary>
-public sealed record ToolRow
+public sealed partial record ToolRow
 {
     public required string Section { get; init; }
 
@@ -28,6 +29,9 @@ public sealed record ToolRow
 
     /// <summary>How long Kafka was given before, in seconds: what the row shows settles meanwhile.</summary>
     public int WaitSeconds { get; init; }
+
+    /// <summary>The group whose records alone were kept of what a formatter of <c>__consumer_offsets</c> printed; null for all.</summary>
+    public string? OnlyGroup { get; init; }
 
     public string Input { get; init; } = "";
 
@@ -67,6 +71,7 @@ public sealed record ToolRow
         IsUnstable = json.TryGetProperty("unstable", out var unstable) && unstable.GetBoolean(),
         WaitSeconds = json.TryGetProperty("wait", out var wait) ? wait.GetInt32() : 0,
         Of = Text(json, "of"),
+        OnlyGroup = KeptGroup().Match(Text(json, "note") ?? "") is { Success: true } kept ? kept.Groups[1].Value : null,
         Input = json.TryGetProperty("stdin_repeat", out var repeat)
             ? string.Concat(Enumerable.Repeat(repeat.GetProperty("text").GetString(), repeat.GetProperty("count").GetInt32())) + "\n"
             : Text(json, "stdin") ?? "",
@@ -79,4 +84,7 @@ public sealed record ToolRow
 
     private static Dictionary<string, string> Map(JsonElement json, string name) => json.TryGetProperty(name, out var map)
         ? map.EnumerateObject().ToDictionary(each => each.Name, each => each.Value.GetString()!) : [];
+
+    [GeneratedRegex("only records of the group ([^ ]+) kept")]
+    private static partial Regex KeptGroup();
 }

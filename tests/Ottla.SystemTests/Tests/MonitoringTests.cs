@@ -20,8 +20,8 @@ public sealed partial class MonitoringTests
     /// <summary>A node without TLS has no certificate.</summary>
     private static readonly string[] SeriesOfOthers = ["ottla_tls_certificate_expiry_timestamp_seconds"];
 
-    /// <summary>The disk of these tests may be as full as it likes.</summary>
-    private static readonly string[] AlertsOfTheMachine = ["KafkaDiskFull"];
+    /// <summary>The disk of these tests may be as full as it likes, and the processors as busy.</summary>
+    internal static readonly string[] AlertsOfTheMachine = ["KafkaDiskFull", "KafkaThreadsBusy"];
 
     [PrometheusFact]
     public async Task Every_series_that_rules_and_dashboard_ask_for_is_there_and_nothing_fires_on_a_node_that_is_well()
@@ -143,7 +143,8 @@ public sealed partial class MonitoringTests
         ["ottla.monitoring.listener"] = string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{port}"),
     };
 
-    private static async Task<string> GenerateAsync(params string[] arguments) => Encoding.UTF8.GetString(
+    /// <summary>What <c>ottla generate</c> prints.</summary>
+    internal static async Task<string> GenerateAsync(params string[] arguments) => Encoding.UTF8.GetString(
         (await ClientTool.RunAsync(RepositoryPaths.BrokerExecutable, ["generate", .. arguments])).OrFail().Output);
 
     /// <summary>What makes a node have all its series: records in and out, a group, a transaction, an error.</summary>

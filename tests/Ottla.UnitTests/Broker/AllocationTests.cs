@@ -77,7 +77,7 @@ public sealed class AllocationTests
     {
         var script = new ScriptedConnection(requestAt);
         var settings = new ServerSettings(1 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);
-        using var heavy = new HeavyRequests(static () => 1);
+        using var heavy = new HeavyRequests(static () => 1, TimeProvider.System);
         await using var connection = new Connection(
             script, "PLAINTEXT", node.Node.Apis, heavy, settings, new BufferPool(), node.Clock, NullLogger.Instance);
         await connection.RunAsync();

@@ -1,4 +1,6 @@
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Broker.Server;
+using Ottla.Kernel;
 
 namespace Ottla.UnitTests.Broker;
 
@@ -10,7 +12,7 @@ public sealed class HeavyRequestsTests
     [InlineData(3)]
     public async Task No_more_run_at_once_than_may_and_all_run(int threadsMax)
     {
-        using var heavy = new HeavyRequests(() => threadsMax);
+        using var heavy = new HeavyRequests(() => threadsMax, TimeProvider.System);
         const int count = 50;
         using var atOnce = new CountdownEvent(threadsMax);
         using var goOn = new ManualResetEventSlim();
@@ -32,7 +34,7 @@ public sealed class HeavyRequestsTests
     [Fact]
     public async Task One_thread_works_in_the_order_of_the_queue_and_outlives_exceptions()
     {
-        using var heavy = new HeavyRequests(static () => 1);
+        using var heavy = new HeavyRequests(static () => 1, TimeProvider.System);
         var order = new List<int>();
         var all = await WithoutContextAsync(() => Enumerable.Range(0, 20).Select(i => heavy.RunAsync(() =>
         {
@@ -49,6 +51,34 @@ public sealed class HeavyRequestsTests
         }
 
         Assert.Equal(Enumerable.Range(0, 20), order);
+    }
+
+    [Fact]
+    public async Task How_busy_the_threads_are_is_told_while_they_work_too()
+    {
+        var clock = new FakeTimeProvider();
+        using var heavy = new HeavyRequests(static () => 2, clock);
+        Assert.Equal(new ThreadLoad(2, TimeSpan.Zero), heavy.Load);
+        using var running = new CountdownEvent(2);
+        using var goOn = new ManualResetEventSlim();
+        var all = await WithoutContextAsync(() => Enumerable.Range(0, 3).Select(_ => heavy.RunAsync(() =>
+        {
+            if (!running.IsSet)
+                running.Signal();
+            Assert.True(goOn.Wait(TestNode.Patience));
+        })).ToArray());
+        Assert.True(running.Wait(TestNode.Patience));
+        clock.Advance(TimeSpan.FromSeconds(3));
+        Assert.Equal((TimeSpan.FromSeconds(6), 1), (heavy.Load.BusyTime, heavy.QueueLength));
+        goOn.Set();
+        await Task.WhenAll(all).WaitAsync(TestNode.Patience);
+        await Waiting.UntilAsync(() =>
+        {
+            var before = heavy.Load.BusyTime; // a thread may be about to note that it is done
+            clock.Advance(TimeSpan.FromSeconds(1));
+            return heavy.Load.BusyTime == before;
+        });
+        Assert.Equal(0, heavy.QueueLength);
     }
 
     /// <summary>The tests' own synchronization context is no thread of the broker's.</summary>

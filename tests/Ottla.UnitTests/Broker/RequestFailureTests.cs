@@ -94,7 +94,7 @@ public sealed class RequestFailureTests
     private sealed class TestServer : IAsyncDisposable
     {
         private readonly InMemoryTransport _network = new();
-        private readonly HeavyRequests _heavy = new(static () => 1);
+        private readonly HeavyRequests _heavy = new(static () => 1, TimeProvider.System);
         private readonly BrokerServer _server;
         private readonly IPEndPoint _address;
 

@@ -17,7 +17,7 @@ public sealed class UnreadRepliesTests : IDisposable
     private const int IdleMs = 10_000;
 
     private readonly BufferPool _pool = new();
-    private readonly HeavyRequests _heavy = new(static () => 1);
+    private readonly HeavyRequests _heavy = new(static () => 1, TimeProvider.System);
 
     public void Dispose() => _heavy.Dispose();
 

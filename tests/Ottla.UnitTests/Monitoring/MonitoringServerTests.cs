@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 using Ottla.Broker;
+using Ottla.Broker.Monitoring;
 using Ottla.Cli.Monitoring;
 using Ottla.Configuration;
 using Ottla.UnitTests.Broker;
@@ -35,6 +36,47 @@ public sealed class MonitoringServerTests
         Assert.Contains("kafka_log_log_logendoffset{topic=\"t\",partition=\"0\"} 0\n", detailed, StringComparison.Ordinal);
         using var response = await client.GetAsync(new Uri("/metrics", UriKind.Relative));
         Assert.Equal("text/plain; version=0.0.4; charset=utf-8", response.Content.Headers.ContentType!.ToString());
+    }
+
+    /// <summary>A thousand groups with a thousand topics each would fill whoever collects the metrics.</summary>
+    [Fact]
+    public async Task A_metric_has_no_more_series_than_there_is_room_for_and_says_how_many_are_left_out()
+    {
+        await using var server = Start("127.0.0.1:0")!;
+        await using var node = await TestNode.StartAsync();
+        node.Node.Metrics.Add(new ManySeries(MonitoringServer.SamplesMax + 7));
+        server.Serve(node.Node);
+        using var client = new HttpClient { BaseAddress = new Uri($"http://{server.EndPoint}") };
+        var (_, text) = await GetAsync(client, "/metrics");
+        Assert.Equal(MonitoringServer.SamplesMax, CountOf("many{", text));
+        Assert.Contains("ottla_metrics_dropped_samples 7\n", text, StringComparison.Ordinal);
+        var (_, detailed) = await GetAsync(client, "/metrics/detailed");
+        Assert.Equal(MonitoringServer.SamplesMax + 7, CountOf("many{", detailed));
+        Assert.Contains("ottla_metrics_dropped_samples 0\n", detailed, StringComparison.Ordinal);
+
+        static int CountOf(string start, string text) =>
+            text.Split('\n').Count(line => line.StartsWith(start, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Metrics_are_given_under_other_names_to_those_who_ask_for_them()
+    {
+        await using var server = Start("127.0.0.1:0")!;
+        var (node, _, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        server.Serve(node.Node);
+        using var client = new HttpClient { BaseAddress = new Uri($"http://{server.EndPoint}") };
+        Assert.Contains("redpanda_kafka_partitions{redpanda_topic=\"t\"} 1\n", await TextAsync("redpanda"), StringComparison.Ordinal);
+        Assert.Contains("kafka_partition_replicas_in_sync{topic=\"t\",partition=\"0\"} 1\n", await TextAsync("opentelemetry"),
+            StringComparison.Ordinal);
+        Assert.Contains("kafka_server_brokertopicmetrics_messagesinpersec 0\n", await TextAsync("confluent"), StringComparison.Ordinal);
+        Assert.Contains("kafka_server_brokertopicmetrics_messagesinpersec_total 0\n", await TextAsync("strimzi"), StringComparison.Ordinal);
+        var (status, message) = await GetAsync(client, "/metrics?names=other");
+        Assert.Equal(HttpStatusCode.BadRequest, status);
+        Assert.Equal("'names' can be one of: confluent, strimzi, opentelemetry, redpanda.\n", message);
+        Assert.Equal(HttpStatusCode.OK, (await GetAsync(client, "/metrics?collect[]=all")).Status);
+
+        async Task<string> TextAsync(string names) => (await GetAsync(client, $"/metrics/detailed?names={names}")).Text;
     }
 
     /// <summary>Redpanda's admin API answered anybody who could reach the machine.</summary>
@@ -102,6 +144,20 @@ public sealed class MonitoringServerTests
         var error = Assert.Throws<ConfigException>(() => Config(text));
         Assert.Contains("ottla.monitoring.listener", error.Message, StringComparison.Ordinal);
         Assert.Contains(text, error.Message, StringComparison.Ordinal);
+    }
+
+    private sealed class ManySeries(int count) : MetricSource
+    {
+        private static readonly MetricFamily Many = MetricFamily.Gauge("many", "Many.", "number");
+
+        public override IReadOnlyList<MetricFamily> Families { get; } = [Many];
+
+        protected override void Collect(IMetricOutput output, bool isDetailed)
+        {
+            output.Begin(Many);
+            for (var i = 0; i < count; i++)
+                output.Add(i, $"{i}");
+        }
     }
 
     private static MonitoringServer? Start(string address) =>

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Ottla.Broker.Monitoring;
 using Ottla.Protocol;
+using Ottla.Protocol.Batches;
 using Ottla.Protocol.Messages;
 using Ottla.UnitTests.Broker;
 using static Ottla.UnitTests.Broker.Requests;
@@ -85,6 +86,16 @@ public sealed partial class NodeMetricsTests
         Assert.Equal(1, metrics["kafka_server_replicamanager_leadercount"]);
         Assert.Equal(1, metrics["kafka_server_raft_metrics_current_state", "leader"]);
         Assert.Equal(1, metrics["kafka_server_socket_server_metrics_connection_count", "PLAINTEXT"]);
+        Assert.Equal(3, metrics["kafka_server_kafkaserver_brokerstate"]);
+        Assert.Equal(1, metrics["kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent"]);
+        Assert.Equal(0, metrics["kafka_network_requestchannel_requestqueuesize"]);
+        Assert.Equal(0, metrics["kafka_network_socketserver_expiredconnectionskilledcount"]);
+        Assert.Equal(
+            metrics["kafka_server_metadataloader_currentmetadataversion"],
+            metrics["kafka_server_metadataloader_finalizedlevel", "metadataVersion"]);
+        Assert.Equal(1, metrics["kafka_server_metadataloader_finalizedlevel", "groupVersion"]);
+        Assert.Equal(0, metrics["kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount"]);
+        Assert.Equal(0, metrics["kafka_server_replicamanager_produceridcount"]);
         Assert.Empty(node.Node.Complaints);
     }
 
@@ -139,6 +150,90 @@ public sealed partial class NodeMetricsTests
 
         int LeaderOf(int partition) => cluster.Brokers.FirstOrDefault(
             id => cluster.Nodes[id].Node.Topics.Find("t")?.Find(partition)?.Leadership.IsLeaderHere == true);
+    }
+
+    [Fact]
+    public async Task A_group_tells_of_its_members_and_its_coordinator()
+    {
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await client.FindCoordinatorAsync("g");
+        Assert.Equal(ErrorCode.None, await client.CommitAsync("g", "t", 4));
+        var metrics = await CollectedMetrics.OfAsync(node.Node.Metrics);
+        Assert.Equal(0, metrics["kafka_consumergroup_members", "g"]);
+        Assert.Equal(1, metrics["kafka_server_group_coordinator_metrics_offset_count"]);
+        Assert.True(metrics["kafka_server_group_coordinator_metrics_num_partitions", "active"] > 0);
+        Assert.Equal(0, metrics["kafka_server_group_coordinator_metrics_num_partitions", "loading"]);
+        Assert.Equal(0, metrics["kafka_server_group_coordinator_metrics_event_queue_size"]);
+    }
+
+    [Fact]
+    public async Task A_fetch_that_waits_is_told_until_it_is_answered()
+    {
+        const string waiting = "kafka_server_delayedoperationpurgatory_purgatorysize";
+        var (node, client, _) = await TestNode.StartWithTopicAsync("t");
+        await using var _1 = node;
+        await using var consumer = await node.ConnectAsync();
+        var fetch = consumer.FetchAsync("t", 0, changeRequest: request => (request.MaxWaitMs, request.SessionEpoch) = (30_000, 0));
+        await Waiting.UntilAsync(async () => (await CollectedMetrics.OfAsync(node.Node.Metrics))[waiting, "Fetch"] == 1);
+        await client.ProduceAsync("t", Batch());
+        Assert.NotEqual(0, (await fetch).Records.Length);
+        var metrics = await CollectedMetrics.OfAsync(node.Node.Metrics);
+        Assert.Equal(0, metrics[waiting, "Fetch"]);
+        Assert.Equal(0, metrics["kafka_server_delayedoperationpurgatory_numdelayedoperations", "Produce"]);
+        Assert.Equal(1, metrics["kafka_server_fetchsessioncache_numincrementalfetchsessions"]);
+        Assert.Equal(1, metrics["kafka_server_fetchsessioncache_numincrementalfetchpartitionscached"]);
+        Assert.Equal(0, metrics["kafka_server_fetchsessioncache_incrementalfetchsessionevictions_total"]);
+    }
+
+    [Fact]
+    public async Task Records_that_are_refused_are_counted_by_what_is_wrong_with_them()
+    {
+        await using var node = await TestNode.StartAsync();
+        await using var client = await node.ConnectAsync();
+        await client.CreateTopicAsync("t");
+        await client.CreateTopicAsync("compacted", 1, ("cleanup.policy", "compact"));
+        var corrupt = Batch();
+        corrupt[^1] ^= 1;
+        AssertError(ErrorCode.CorruptMessage, (await client.ProduceAsync("t", corrupt)).ErrorCode);
+        var old = Batch();
+        old[RecordBatchLayout.MagicOffset] = 1;
+        AssertError(ErrorCode.InvalidRecord, (await client.ProduceAsync("t", old)).ErrorCode);
+        var shifted = Batch(1, new RecordBatchOptions { BaseOffset = 7 });
+        AssertError(ErrorCode.InvalidRecord, (await client.ProduceAsync("t", shifted)).ErrorCode);
+        using var builder = new RecordBatchBuilder(new RecordBatchOptions());
+        for (var i = 0; i < 3; i++)
+            builder.Append(StartMs, null, new byte[1]);
+        AssertError(ErrorCode.InvalidRecord, (await client.ProduceAsync("compacted", builder.Build())).ErrorCode);
+        var metrics = await CollectedMetrics.OfAsync(node.Node.Metrics);
+        Assert.Equal(1, metrics[$"{Topics}invalidmessagecrcrecords_total"]);
+        Assert.Equal(1, metrics[$"{Topics}invalidmagicnumberrecords_total"]);
+        Assert.Equal(1, metrics[$"{Topics}invalidoffsetorsequencerecords_total"]);
+        Assert.Equal(3, metrics[$"{Topics}nokeycompactedtopicrecords_total"]);
+    }
+
+    [Fact]
+    public async Task What_exporters_tell_of_a_cluster_its_nodes_tell_together()
+    {
+        await using var cluster = await TestCluster.StartCombinedAsync();
+        await using var client = await cluster.Nodes[1].ConnectAsync();
+        await client.CreateTopicAsync("t", partitions: 3); // one on each broker
+        await Waiting.UntilAsync(() => cluster.Brokers.All(id => cluster.Nodes[id].Node.Topics.Find("t") is not null));
+        var metrics = await Task.WhenAll(cluster.Brokers.Select(id => CollectedMetrics.OfAsync(cluster.Nodes[id].Node.Metrics)));
+        Assert.All(metrics, each => Assert.Equal(3, each["kafka_brokers"]));
+        Assert.All(metrics, each => Assert.Equal(3, each["kafka_topic_partitions", "t"]));
+        foreach (var partition in new[] { "0", "1", "2" })
+        {
+            var (id, teller) = Assert.Single(
+                cluster.Brokers.Zip(metrics), each => each.Second.Has("kafka_topic_partition_leader", "t", partition));
+            Assert.Equal(id, teller["kafka_topic_partition_leader", "t", partition]);
+            Assert.Equal(1, teller["kafka_topic_partition_leader_is_preferred", "t", partition]);
+            Assert.Equal(1, teller["kafka_topic_partition_replicas", "t", partition]);
+            Assert.Equal(1, teller["kafka_topic_partition_in_sync_replica", "t", partition]);
+            Assert.Equal(0, teller["kafka_topic_partition_under_replicated_partition", "t", partition]);
+            Assert.Equal(0, teller["kafka_topic_partition_current_offset", "t", partition]);
+            Assert.Equal(0, teller["kafka_topic_partition_oldest_offset", "t", partition]);
+        }
     }
 
     [Fact]

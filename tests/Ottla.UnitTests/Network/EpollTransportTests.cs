@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
+using Microsoft.Extensions.Time.Testing;
 using Ottla.Kernel;
 using Ottla.Network.Buffers;
 using Ottla.Network.Framing;
@@ -81,6 +82,39 @@ public sealed class EpollTransportTests() : SocketTransportTests(Transport)
             HandlerThread.AboutToBlock();
             release.Wait(Frames.Patience);
             return count;
+        }
+    }
+
+    [Fact]
+    public async Task HowBusyTheLoopsAreIsToldWhileTheyWaitAndWhileTheyWork()
+    {
+        var clock = new FakeTimeProvider();
+        var transport = new EpollTransport(loops: 1, clock);
+        var (client, server) = await Frames.ConnectAsync(transport);
+        await Waiting.UntilAsync(() =>
+        {
+            var before = transport.Load; // the loop may be about to wait
+            clock.Advance(TimeSpan.FromSeconds(1));
+            return transport.Load == before;
+        });
+        using var entered = new SemaphoreSlim(0);
+        using var release = new SemaphoreSlim(0);
+        var working = WorkAsync();
+        await client.SendAsync(new byte[] { 1 }, default);
+        Assert.True(await entered.WaitAsync(Frames.Patience));
+        var busy = transport.Load!.Value.BusyTime;
+        clock.Advance(TimeSpan.FromSeconds(3));
+        Assert.Equal(new ThreadLoad(1, busy + TimeSpan.FromSeconds(3)), transport.Load);
+        release.Release();
+        await working.WaitAsync(Frames.Patience);
+        await client.DisposeAsync();
+        await server.DisposeAsync();
+
+        async Task WorkAsync()
+        {
+            await server.ReceiveAsync(new byte[1], default).ConfigureAwait(false);
+            entered.Release();
+            release.Wait(Frames.Patience);
         }
     }
 

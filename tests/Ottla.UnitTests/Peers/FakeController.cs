@@ -16,7 +16,7 @@ namespace Ottla.UnitTests.Peers;
 /// <summary>A node that answers what brokers ask of controllers as a test wants. Lives as long as the test.</summary>
 internal sealed class FakeController : IAsyncDisposable
 {
-    private readonly HeavyRequests _heavy = new(static () => 1);
+    private readonly HeavyRequests _heavy = new(static () => 1, TimeProvider.System);
     private readonly BrokerServer _server;
 
     public FakeController(InMemoryTransport network, int id)

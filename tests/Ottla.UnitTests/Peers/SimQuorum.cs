@@ -171,7 +171,7 @@ internal sealed class SimQuorum(SimProcess director, World world)
         var host = RaftHost.Open(disk, change?.Invoke(options) ?? options, process.Clock, NullLogger.Instance, network);
         var settings = new ServerSettings(100 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);
         var server = new BrokerServer(
-            process.Transport, () => settings, buffers, new HeavyRequests(() => 1), process.Clock, NullLogger.Instance);
+            process.Transport, () => settings, buffers, new HeavyRequests(() => 1, process.Clock), process.Clock, NullLogger.Instance);
         ApiTable? table = null;
         table = new ApiTable(ApiListeners.Controller,
         [

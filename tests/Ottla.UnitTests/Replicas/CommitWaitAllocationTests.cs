@@ -36,7 +36,7 @@ public sealed class CommitWaitAllocationTests
         var apis = new ApiTable(
             ApiListeners.Broker, [new ReusingApiEntry<ProduceRequest, ProduceResponse>(produce) { OverlapsItself = true }]);
         var settings = new ServerSettings(1 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);
-        using var heavy = new HeavyRequests(static () => 1);
+        using var heavy = new HeavyRequests(static () => 1, TimeProvider.System);
         await using var connection = new Connection(
             script, "PLAINTEXT", apis, heavy, settings, new BufferPool(), leader.Clock, NullLogger.Instance);
         await script.RunAsync(connection);

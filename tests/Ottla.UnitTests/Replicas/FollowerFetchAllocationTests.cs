@@ -48,7 +48,7 @@ public sealed class FollowerFetchAllocationTests
             new ClientQuotas(11, 1000, 11, 1000, TimeProvider.System), static () => int.MaxValue, leader.Clock);
         var apis = new ApiTable(ApiListeners.Broker, [new ReusingApiEntry<FetchRequest, FetchResponse>(fetch)]);
         var settings = new ServerSettings(1 << 20, 100, 100, 100, new Dictionary<IPAddress, int>(), -1);
-        using var heavy = new HeavyRequests(static () => 1);
+        using var heavy = new HeavyRequests(static () => 1, TimeProvider.System);
         await using var connection = new Connection(
             script, "PLAINTEXT", apis, heavy, settings, new BufferPool(), leader.Clock, NullLogger.Instance);
         await script.RunAsync(connection);

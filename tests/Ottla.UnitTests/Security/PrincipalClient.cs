@@ -20,7 +20,7 @@ internal sealed class PrincipalClient : IAsyncDisposable, IResponseFailures
     private readonly ApiTable _apis;
     private readonly ConnectionInfo _info;
     private readonly ResponseQueue _responses;
-    private readonly HeavyRequests _heavy = new(static () => 2);
+    private readonly HeavyRequests _heavy = new(static () => 2, TimeProvider.System);
     private readonly ITransportConnection _server;
     private readonly TestConnection _client;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);

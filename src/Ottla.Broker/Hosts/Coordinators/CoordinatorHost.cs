@@ -39,7 +39,8 @@ public sealed partial class CoordinatorHost<TCommand>(
     /// <summary>The partitions whose coordinator is here, with its leader epoch, and whether it has loaded its log.</summary>
     internal IReadOnlyList<CoordinatorStatus> Statuses =>
         [.. _shards.OrderBy(shard => shard.Key).Select(shard => new CoordinatorStatus(
-            definition.TopicName, shard.Key, shard.Value.LeaderEpoch, shard.Value.IsLoaded))];
+            definition.TopicName, shard.Key, shard.Value.LeaderEpoch, shard.Value.IsLoaded)
+        { QueueLength = shard.Value.QueueLength })];
 
     /// <summary>The partition that a key (a group id, a transactional id) belongs to; null while there is no internal topic.</summary>
     public int? PartitionOf(string key) => _partitionCount is var count and > 0 ? CoordinatorKeys.PartitionOf(key, count) : null;
@@ -184,4 +185,8 @@ public sealed partial class CoordinatorHost<TCommand>(
 /// <param name="Partition">The partition's index.</param>
 /// <param name="LeaderEpoch">The leader epoch in which it began.</param>
 /// <param name="IsLoaded">Whether it has loaded the log, and serves requests.</param>
-internal readonly record struct CoordinatorStatus(string Topic, int Partition, int LeaderEpoch, bool IsLoaded);
+internal readonly record struct CoordinatorStatus(string Topic, int Partition, int LeaderEpoch, bool IsLoaded)
+{
+    /// <summary>How much work waits for its turn.</summary>
+    public int QueueLength { get; init; }
+}

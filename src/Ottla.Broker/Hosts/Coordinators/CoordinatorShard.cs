@@ -84,6 +84,16 @@ internal sealed partial class CoordinatorShard<TCommand> : IDisposable
     /// <summary>Whether the log is loaded, and requests are served. Slightly old.</summary>
     public bool IsLoaded => Volatile.Read(ref _machine) is not null;
 
+    /// <summary>How much work waits for its turn.</summary>
+    public int QueueLength
+    {
+        get
+        {
+            lock (_lock)
+                return _queue.Count;
+        }
+    }
+
     /// <summary>Completes when the coordinator is closed and no longer uses the log.</summary>
     public Task Ended => _ended.Task;
 

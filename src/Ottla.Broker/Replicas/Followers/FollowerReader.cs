@@ -11,6 +11,9 @@ namespace Ottla.Broker.Replicas.Followers;
 /// <param name="throttle">Holds back records.</param>
 internal sealed class FollowerReader(HostedTopics topics, LeaderHints leaders, LeaderThrottle throttle)
 {
+    /// <summary>Counts the fetches that wait for these replicas.</summary>
+    public ReplicaWaits Waits => topics.Waits;
+
     /// <summary>Reads a partition up to the log's end; the result is left in it.</summary>
     /// <param name="partition">The partition.</param>
     /// <param name="terms">The fetch.</param>

@@ -84,6 +84,9 @@ internal sealed partial class FollowerSession
     /// <summary>How many partitions the next answer looks at besides those that its request names. Slightly old.</summary>
     public int DueCount => _due.Count;
 
+    /// <summary>How many partitions it has. Slightly old.</summary>
+    public int PartitionCount => _partitions.Count;
+
     /// <summary>How many times an answer has looked at a partition.</summary>
     public long LookCount { get; private set; }
 

@@ -24,6 +24,19 @@ internal sealed class FollowerSessions(FollowerReader reader, int slotsMax, Prng
     private readonly Dictionary<int, FollowerSession> _sessions = [];
     private readonly Dictionary<(int ReplicaId, string? ClientId), FollowerSession> _byFetcher = [];
 
+    /// <summary>Counts the fetches that wait.</summary>
+    public ReplicaWaits Waits => reader.Waits;
+
+    /// <summary>The partitions of all sessions. Slightly old.</summary>
+    public int PartitionCount
+    {
+        get
+        {
+            lock (_registryLock)
+                return _sessions.Values.Sum(session => session.PartitionCount);
+        }
+    }
+
     /// <summary>Open sessions.</summary>
     public int Count
     {

@@ -39,6 +39,18 @@ internal static class ArgparseParser
         return new ArgparseResult(main, command, sub);
     }
 
+    /// <summary>Parses the options of a tool up to the first argument that is none.</summary>
+    /// <param name="context">The invocation.</param>
+    /// <returns>The options, and the arguments from there on.</returns>
+    /// <exception cref="ArgumentParserException">An option is unknown, or lacks its value.</exception>
+    /// <exception cref="ToolEndException">Help is printed.</exception>
+    public static (ParsedOptions Options, IReadOnlyList<string> Arguments) ParseLeading(ToolContext context)
+    {
+        var position = 0;
+        var options = ParseOptions(context, OptionTable.Of(context.Tool), ref position, stopsAtPositional: true);
+        return (options, [.. context.Arguments.Skip(position)]);
+    }
+
     private static ParsedOptions ParseOptions(ToolContext context, OptionTable table, ref int position, bool stopsAtPositional)
     {
         var given = new List<(OptionSpec, string?)>();

@@ -3,6 +3,7 @@ using Ottla.Cli.Commands;
 using Ottla.Cli.KafkaTools.Options;
 using Ottla.Cli.KafkaTools.Text;
 using Ottla.Client;
+using Ottla.Kernel;
 
 namespace Ottla.Cli.KafkaTools.Perf;
 

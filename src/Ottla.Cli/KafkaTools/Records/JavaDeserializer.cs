@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
+using Ottla.Kernel;
 
 namespace Ottla.Cli.KafkaTools.Records;
 
@@ -23,7 +24,7 @@ internal static class JavaDeserializer
             "ShortDeserializer" => bytes =>
                 Text(BinaryPrimitives.ReadInt16BigEndian(Sized(bytes, sizeof(short), "ShortDeserializer is not 2"))),
             "DoubleDeserializer" => bytes =>
-                KafkaTools.Text.JavaNumbers.Of(
+                JavaNumbers.Of(
                     BinaryPrimitives.ReadDoubleBigEndian(Sized(bytes, sizeof(double), "DoubleDeserializer is not 8"))),
             "BooleanDeserializer" => bytes => Sized(bytes, 1, "BooleanDeserializer is not 1")[0] == 0 ? "false" : "true",
             "UUIDDeserializer" => Encoding.UTF8.GetString,

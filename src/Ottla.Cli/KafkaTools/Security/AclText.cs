@@ -1,3 +1,4 @@
+using Ottla.Cli.KafkaTools.Text;
 using Ottla.Client;
 using Ottla.Protocol;
 
@@ -8,20 +9,20 @@ internal static class AclText
 {
     /// <summary>An entry without its resource.</summary>
     public static string EntryOf(AclBinding acl) =>
-        $"(principal={acl.Principal}, host={acl.Host}, operation={NameOf(acl.Operation)}, permissionType={Upper(acl.Permission)})";
+        $"(principal={acl.Principal}, host={acl.Host}, operation={NameOf(acl.Operation)}, permissionType={JavaEnums.Of(acl.Permission)})";
 
     /// <summary>A resource.</summary>
     public static string ResourceOf(AclBinding acl) => ResourceOf(acl.ResourceType, acl.ResourceName, acl.PatternType);
 
     /// <summary>A resource, or a filter of resources.</summary>
     public static string ResourceOf(ResourceType type, string name, AclPatternType pattern) =>
-        $"ResourcePattern(resourceType={NameOf(type)}, name={name}, patternType={Upper(pattern)})";
+        $"ResourcePattern(resourceType={NameOf(type)}, name={name}, patternType={JavaEnums.Of(pattern)})";
 
     /// <summary>The name of a kind of resource: <c>TRANSACTIONAL_ID</c>.</summary>
-    public static string NameOf(ResourceType type) => Words(type.ToString());
+    public static string NameOf(ResourceType type) => JavaEnums.Of(type);
 
     /// <summary>The name of an operation: <c>IDEMPOTENT_WRITE</c>.</summary>
-    public static string NameOf(AclOperation operation) => operation == AclBinding.AllOperations ? "ALL" : Words(operation.ToString());
+    public static string NameOf(AclOperation operation) => operation == AclBinding.AllOperations ? "ALL" : JavaEnums.Of(operation);
 
     /// <summary>The operation of a name in any case; null when there is none.</summary>
     public static AclOperation? OperationOf(string name) =>
@@ -51,10 +52,4 @@ internal static class AclText
         ResourceType.DelegationToken => [AclOperation.Describe, AclBinding.AllOperations],
         _ => [AclOperation.CreateTokens, AclOperation.DescribeTokens, AclBinding.AllOperations],
     };
-
-    private static string Upper<T>(T value)
-        where T : struct, Enum => value.ToString().ToUpperInvariant();
-
-    private static string Words(string name) =>
-        string.Concat(name.Select((c, i) => i > 0 && char.IsUpper(c) ? $"_{c}" : $"{char.ToUpperInvariant(c)}"));
 }

@@ -33,7 +33,7 @@ internal static class DumpLogTool
         {
             Contents = options.Has("print-data-log") || decoder.Option is not null,
             RecordMetadata = !options.Has("skip-record-metadata"),
-            StateNames = true,
+            AsKafka = true,
             BytesMax = options.Long("max-bytes") ?? long.MaxValue,
             Records = options.Has("print-data-log") || options.Has("deep-iteration") || decoder.Option is not null,
             Decoder = decoder.Option is null ? RecordDecoder.None : decoder.Decoder,
@@ -74,9 +74,10 @@ internal static class DumpLogTool
             dump.Dump(Path.GetFullPath(file), file);
             return true;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or InvalidDataException)
         {
-            context.Output.WriteLine($"Dumping {file}");
+            if (e is ArgumentException)
+                context.Output.WriteLine($"Dumping {file}");
             context.Output.Flush();
             context.Error.WriteLine(e.Message);
             return false;

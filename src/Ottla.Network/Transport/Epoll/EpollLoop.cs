@@ -44,6 +44,8 @@ internal sealed unsafe class EpollLoop
     /// </summary>
     private const int DeferredMax = 32;
 
+    private readonly TimeProvider _time;
+    private readonly long _startedAt;
     private readonly int _epoll;
     private readonly int _entrance;
     private readonly EpollEvents _events = new(EventsMax);
@@ -62,9 +64,17 @@ internal sealed unsafe class EpollLoop
     private int _entranceNext;
     private int _entranceCount;
 
-    public EpollLoop(int index)
+    /// <summary>
+    /// The ticks of the clock in which the loop had nothing to do. While it waits, the time at which it began to is taken off, and the
+    /// number is negative: so another thread reads all that it needs at once.
+    /// </summary>
+    private long _idleTicks;
+
+    public EpollLoop(int index, TimeProvider time)
     {
         Index = index;
+        _time = time;
+        _startedAt = time.GetTimestamp();
         _epoll = Create();
         _entrance = Create();
         var interest = new EpollEvents(1);
@@ -78,6 +88,17 @@ internal sealed unsafe class EpollLoop
 
     /// <summary>The index of this loop in its transport.</summary>
     public int Index { get; }
+
+    /// <summary>How long it has handled events so far. Any thread may ask.</summary>
+    public TimeSpan BusyTime
+    {
+        get
+        {
+            var now = _time.GetTimestamp();
+            var idle = Volatile.Read(ref _idleTicks);
+            return _time.GetElapsedTime(_startedAt, Math.Max(now - (idle < 0 ? idle + now : idle), _startedAt));
+        }
+    }
 
     /// <summary>The number of descriptors it watches.</summary>
     public int HandlerCount
@@ -189,7 +210,7 @@ internal sealed unsafe class EpollLoop
             {
                 _next = 0;
                 _turnsLeft = _turns.Count;
-                _count = Wait(_epoll, _events, EventsMax, timeoutMs: _turnsLeft > 0 ? 0 : -1);
+                _count = _turnsLeft > 0 ? Wait(_epoll, _events, EventsMax, timeoutMs: 0) : WaitIdly();
             }
         }
     }
@@ -205,6 +226,15 @@ internal sealed unsafe class EpollLoop
         var count = LinuxSockets.Wait(epoll, events.Pointer, eventsMax, timeoutMs);
         if (count < 0 && LinuxSockets.LastError != LinuxSockets.Interrupted)
             throw new InvalidOperationException($"epoll_wait: {Marshal.GetLastPInvokeErrorMessage()}");
+        return count;
+    }
+
+    /// <summary>Waits until there is something to do.</summary>
+    private int WaitIdly()
+    {
+        Volatile.Write(ref _idleTicks, _idleTicks - _time.GetTimestamp());
+        var count = Wait(_epoll, _events, EventsMax, timeoutMs: -1);
+        Volatile.Write(ref _idleTicks, _idleTicks + _time.GetTimestamp());
         return count;
     }
 

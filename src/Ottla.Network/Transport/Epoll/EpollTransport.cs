@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Ottla.Kernel;
 
 namespace Ottla.Network.Transport.Epoll;
 
@@ -15,7 +16,10 @@ namespace Ottla.Network.Transport.Epoll;
 public sealed class EpollTransport(int loops, TimeProvider time, ILogger? logger = null) : ITransport
 {
     private readonly ILogger _logger = logger ?? NullLogger.Instance;
-    private readonly EpollLoop[] _loops = StartLoops(loops);
+    private readonly EpollLoop[] _loops = StartLoops(loops, time);
+
+    /// <inheritdoc/>
+    public ThreadLoad? Load => new(_loops.Length, _loops.Aggregate(TimeSpan.Zero, (sum, loop) => sum + loop.BusyTime));
 
     /// <inheritdoc/>
     public ITransportListener Listen(IPEndPoint endpoint, int backlog, SocketBufferSizes sizes)
@@ -54,13 +58,13 @@ public sealed class EpollTransport(int loops, TimeProvider time, ILogger? logger
         throw last ?? new SocketException((int)SocketError.HostNotFound);
     }
 
-    private static EpollLoop[] StartLoops(int count)
+    private static EpollLoop[] StartLoops(int count, TimeProvider time)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
         var loops = new EpollLoop[count];
         for (var i = 0; i < count; i++)
         {
-            loops[i] = new EpollLoop(i);
+            loops[i] = new EpollLoop(i, time);
             if (!EpollThread.TryStart(loops[i]))
                 throw new InvalidOperationException(
                     "Cannot start a network loop: the process already has the most network threads that it may have.");

@@ -29,6 +29,9 @@ public sealed partial class ClassicGroup(string groupId) : Group(groupId)
     public override string ProtocolType => MemberProtocolType ?? "";
 
     /// <inheritdoc/>
+    public override int MemberCount => _members.Count;
+
+    /// <inheritdoc/>
     public override bool IsEmpty => State == ClassicGroupState.Empty;
 
     /// <summary>The state.</summary>

@@ -47,6 +47,9 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
     }
 
     /// <inheritdoc/>
+    public override int MemberCount => _members.Count;
+
+    /// <inheritdoc/>
     public override bool IsEmpty => _members.Count == 0;
 
     /// <summary>Grows when subscriptions or topics change.</summary>

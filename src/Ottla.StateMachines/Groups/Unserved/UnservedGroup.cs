@@ -17,6 +17,9 @@ public abstract class UnservedGroup(string groupId) : Group(groupId)
     private readonly SortedSet<string> _targets = new(StringComparer.Ordinal);
 
     /// <inheritdoc/>
+    public override int MemberCount => _members.Count;
+
+    /// <inheritdoc/>
     public override bool IsEmpty => _members.Count == 0;
 
     /// <inheritdoc/>

@@ -22,7 +22,7 @@ public sealed class LogDumpTests
         Assert.True(isClean);
         Assert.Equal(wanted.Length, lines.Count);
         foreach (var (kafkas, ours) in wanted.Zip(lines).Skip(1))
-            AssertSameLine(kafkas, ours);
+            Assert.Equal(kafkas, ours);
     }
 
     [Theory]
@@ -139,28 +139,11 @@ public sealed class LogDumpTests
         foreach (var name in new[] { "key", "payload", "LeaderChange", "SnapshotHeader", "SnapshotFooter", "KRaftVersion", "KRaftVoters" })
         {
             if (json.TryGetProperty(name, out var value))
-                AssertSameLine(
+                Assert.Equal(
                     text[(text.IndexOf(
                         $" {name}", text.IndexOf("headerKeys", StringComparison.Ordinal) + "headerKeys".Length, StringComparison.Ordinal)
                             + 1 + name.Length)..].TrimStart(':', ' ').Split(" payload: ")[0], value.ValueKind == JsonValueKind.String
                                 ? value.GetString()! : value.GetRawText());
         }
-    }
-
-    /// <summary>The same text, but for how a floating-point number is written: Java says 1024.0 where .NET says 1024.</summary>
-    private static void AssertSameLine(string kafkas, string ours)
-    {
-        var json = kafkas.IndexOf("payload: {", StringComparison.Ordinal) is >= 0 and var at ? at + "payload: ".Length
-            : kafkas.StartsWith('{') ? 0 : -1;
-        if (json < 0 || kafkas == ours)
-        {
-            Assert.Equal(kafkas, ours);
-            return;
-        }
-
-        Assert.Equal(kafkas[..json], ours[..json]);
-        Assert.True(
-            JsonElement.DeepEquals(JsonDocument.Parse(kafkas[json..]).RootElement, JsonDocument.Parse(ours[json..]).RootElement),
-            $"{kafkas}\n{ours}");
     }
 }

@@ -1,9 +1,9 @@
 using System.Globalization;
 
-namespace Ottla.Cli.KafkaTools.Text;
+namespace Ottla.Kernel;
 
 /// <summary>Numbers as Java writes them.</summary>
-internal static class JavaNumbers
+public static class JavaNumbers
 {
     /// <summary>
     /// Java's <c>Double.toString</c>: with a digit behind the point, and an exponent from ten million on and below a thousandth.
