@@ -121,17 +121,22 @@ internal sealed class BrokerRole
         var producerIds = new ProducerIds(
             forwarder.Channel, config.NodeId, () =>
             shared.BrokerEpoch.Value, shared.Background, time, loggers.CreateLogger(nameof(ProducerIds)));
+        var topicCreation = new TopicAutoCreation(forwarder, currentConfig, loggers.CreateLogger(nameof(TopicAutoCreation)));
+        var shares = new ShareCoordinatorHost(
+            config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(ShareCoordinatorHost)));
+        var shareStates = new ClusterShareCoordinators(
+            config.NodeId, shares.Coordinators, ToBrokers($"Persister-client-{config.NodeId}"), () => shared.Metadata.Current,
+            topicCreation, time, shared.Background.Stopping);
+        var shareGroupState = new ShareGroupState(shareStates, loggers.CreateLogger(nameof(ShareGroupState)));
         var groups = new GroupHost(
-            shared.Platform.Seed, config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(GroupHost)))
-                .Coordinators;
+            shared.Platform.Seed, config.NodeId, topics, shareGroupState, currentConfig, shared.Background, time,
+            loggers.CreateLogger(nameof(GroupHost))).Coordinators;
         var markers = new TransactionMarkers(topics, groups, currentConfig, time);
         var markerSender = new TransactionMarkerSender(
             config.NodeId, markers, ToBrokers($"broker-{config.NodeId}-txn-marker-sender").Find, () => shared.Metadata.Current);
         var transactions = new TransactionHost(
             config.NodeId, topics, markerSender, producerIds.NextAsync, currentConfig, shared.Background, time,
             loggers.CreateLogger(nameof(TransactionHost)));
-        var shares = new ShareCoordinatorHost(
-            config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(ShareCoordinatorHost)));
         shared.Metrics.Add(new GroupMetrics(
             groups, new LogEnds(topics, ToBrokers($"broker-{config.NodeId}-metrics").Find, () => shared.Metadata.Current, time)));
         shared.Metrics.Add(new TransactionMetrics(transactions.Coordinators, time));
@@ -160,7 +165,12 @@ internal sealed class BrokerRole
             ProducerIds = producerIds,
             Groups = groups,
             Transactions = transactions.Coordinators,
+            TopicCreation = topicCreation,
             ShareCoordinators = shares.Coordinators,
+            ShareStates = shareStates,
+            ShareGroupState = shareGroupState,
+            LatestOffsets = new LatestOffsets(
+                config.NodeId, topics, ToBrokers($"share-groups-{config.NodeId}").Find, () => shared.Metadata.Current),
             TransactionVerifier = new TransactionVerifier(
                 new ClusterTransactionCoordinators(
                     config.NodeId, transactions, ToBrokers($"AddPartitionsManager-client-{config.NodeId}"), () => shared.Metadata.Current),
@@ -168,7 +178,7 @@ internal sealed class BrokerRole
             TransactionMarkers = markers,
             FetchSessions = new FetchSessions(config.MaxIncrementalFetchSessionCacheSlots, new Prng(shared.Platform.Seed)),
             FollowerSessions = followerSessions,
-            SupportedFeatures = SupportedByThisVersion.Features,
+            SupportedFeatures = SupportedByThisVersion.In(config),
             Quorum = () => shared.Raft.Quorum,
             Loggers = loggers,
             Authorizer = shared.Authorizer,

@@ -95,6 +95,12 @@ public static class EffectiveConfigs
             "group.consumer.min.assignment.interval.ms", "group.consumer.max.assignment.interval.ms",
             "group.consumer.regex.refresh.interval.ms", "group.consumer.assignors", "group.consumer.migration.policy",
 
+            // Share groups.
+            "group.share.session.timeout.ms", "group.share.min.session.timeout.ms", "group.share.max.session.timeout.ms",
+            "group.share.heartbeat.interval.ms", "group.share.min.heartbeat.interval.ms", "group.share.max.heartbeat.interval.ms",
+            "group.share.assignment.interval.ms", "group.share.min.assignment.interval.ms", "group.share.max.assignment.interval.ms",
+            "group.share.max.size", "group.share.initialize.retry.interval.ms", "unstable.feature.versions.enable",
+
             // The share coordinator.
             "share.coordinator.state.topic.num.partitions", "share.coordinator.state.topic.replication.factor",
             "share.coordinator.state.topic.min.isr", "share.coordinator.state.topic.segment.bytes",
@@ -119,7 +125,11 @@ public static class EffectiveConfigs
         StringComparer.Ordinal);
 
     private static readonly FrozenSet<string> s_group = FrozenSet.ToFrozenSet(
-        ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms", "consumer.assignment.interval.ms"], StringComparer.Ordinal);
+        [
+            "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms", "consumer.assignment.interval.ms",
+            "share.session.timeout.ms", "share.heartbeat.interval.ms", "share.assignment.interval.ms",
+        ],
+        StringComparer.Ordinal);
 
     private static readonly FrozenSet<string> s_clientMetrics =
         FrozenSet.ToFrozenSet(["metrics", "interval.ms", "match"], StringComparer.Ordinal);
