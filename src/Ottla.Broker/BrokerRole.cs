@@ -145,6 +145,10 @@ internal sealed class BrokerRole
         shared.Loader.Register(shares.Coordinators);
         parts.Add("ending the transaction coordinators", transactions.Dispose);
         parts.Add("ending the share coordinators", shares.Dispose);
+        var sharePartitions = new SharePartitions(
+            topics, shareStates, () => shared.Metadata.Current, currentConfig, shared.Background, time,
+            loggers.CreateLogger(nameof(SharePartitions)));
+        parts.Add("letting go of share partitions", sharePartitions.Dispose);
 
         var followerSessions = new FollowerSessions(
             new FollowerReader(
@@ -169,6 +173,7 @@ internal sealed class BrokerRole
             ShareCoordinators = shares.Coordinators,
             ShareStates = shareStates,
             ShareGroupState = shareGroupState,
+            SharePartitions = sharePartitions,
             LatestOffsets = new LatestOffsets(
                 config.NodeId, topics, ToBrokers($"share-groups-{config.NodeId}").Find, () => shared.Metadata.Current),
             TransactionVerifier = new TransactionVerifier(

@@ -47,6 +47,8 @@ internal sealed record BrokerServices
 
     public required LatestOffsets LatestOffsets { get; init; }
 
+    public required SharePartitions SharePartitions { get; init; }
+
     public required TransactionVerifier TransactionVerifier { get; init; }
 
     public required TransactionMarkers TransactionMarkers { get; init; }
@@ -97,6 +99,8 @@ internal static class BrokerApis
         Func<int> fetchBytesMax = () => broker.Config().FetchMaxBytes;
         var loggers = new LoggerLevels(broker.Config().NodeId, broker.Loggers);
         var configs = new ConfigAlterer(broker.Forwarder, broker.Config, broker.CheckSecurity, loggers, authorizer);
+        var shareSessions = new ShareSessions(broker.SharePartitions, broker.Config);
+        var shareAcknowledgements = new ShareAcknowledgements(broker.SharePartitions, broker.Cluster, authorizer);
         ApiTable? table = null;
         table = new ApiTable(ApiListeners.Broker,
         [
@@ -212,6 +216,12 @@ internal static class BrokerApis
                 new ShareGroupHeartbeatHandler(broker.Groups, broker.Cluster, authorizer)),
             Entry<ShareGroupDescribeRequest, ShareGroupDescribeResponse>(
                 new ShareGroupDescribeHandler(broker.Groups, broker.Cluster, authorizer)),
+            Entry<ShareFetchRequest, ShareFetchResponse>(
+                new ShareFetchHandler(
+                    broker.SharePartitions, shareSessions, shareAcknowledgements, new ShareFetcher(broker.SharePartitions, broker.Time),
+                    leaders, broker.Cluster, authorizer, broker.Quotas, fetchBytesMax, broker.Time)),
+            Entry<ShareAcknowledgeRequest, ShareAcknowledgeResponse>(
+                new ShareAcknowledgeHandler(broker.SharePartitions, shareSessions, shareAcknowledgements, broker.Cluster, authorizer)),
             Forwarded<AddRaftVoterRequest, AddRaftVoterResponse>(typeof(AddRaftVoterHandler), broker),
             Forwarded<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(typeof(RemoveRaftVoterHandler), broker),
             Entry<InitializeShareGroupStateRequest, InitializeShareGroupStateResponse>(

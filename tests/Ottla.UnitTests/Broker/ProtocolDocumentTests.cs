@@ -38,6 +38,7 @@ public sealed class ProtocolDocumentTests
         ShareStates = null!,
         ShareGroupState = null!,
         LatestOffsets = null!,
+        SharePartitions = null!,
         TransactionVerifier = null!,
         TransactionMarkers = null!,
         FetchSessions = null!,

@@ -1,3 +1,4 @@
+using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using static Ottla.UnitTests.Broker.Requests;
@@ -106,4 +107,53 @@ internal static class ShareGroupCalls
     public static async Task<ErrorCode> DeleteGroupAsync(this TestConnection client, string groupId) => (ErrorCode)Assert.Single(
         (await client.CallAsync<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsRequest { GroupsNames = [groupId] })).Results)
         .ErrorCode;
+
+    /// <summary>Acquires records of one partition: all that there are.</summary>
+    public static async Task<ShareFetchResponse> ShareFetchAsync(
+        this TestConnection client, string groupId, string memberId, int epoch, Uuid? topicId, int maxWaitMs = 0, short? version = null) =>
+        await client.CallAsync<ShareFetchRequest, ShareFetchResponse>(
+            new ShareFetchRequest
+            {
+                GroupId = groupId,
+                MemberId = memberId,
+                ShareSessionEpoch = epoch,
+                MaxWaitMs = maxWaitMs,
+                MinBytes = 1,
+                MaxRecords = 1000,
+                BatchSize = 1000,
+                Topics = topicId is { } id
+                    ? [new() { TopicId = id, Partitions = [new() { PartitionIndex = 0 }] }]
+                    : [],
+            }, version);
+
+    /// <summary>Says something of records of partition 0.</summary>
+    /// <returns>The error of the request, or else of the partition.</returns>
+    public static async Task<ErrorCode> ShareAcknowledgeAsync(
+        this TestConnection client, string groupId, string memberId, int epoch, Uuid topicId, long first, long last, sbyte type,
+        short? version = null)
+    {
+        var response = await client.CallAsync<ShareAcknowledgeRequest, ShareAcknowledgeResponse>(
+            new ShareAcknowledgeRequest
+            {
+                GroupId = groupId,
+                MemberId = memberId,
+                ShareSessionEpoch = epoch,
+                Topics =
+                [
+                    new()
+                    {
+                        TopicId = topicId,
+                        Partitions =
+                        [
+                            new()
+                            {
+                                PartitionIndex = 0,
+                                AcknowledgementBatches = [new() { FirstOffset = first, LastOffset = last, AcknowledgeTypes = [type] }],
+                            },
+                        ],
+                    },
+                ],
+            }, version);
+        return (ErrorCode)(response.ErrorCode != 0 ? response.ErrorCode : response.Responses[0].Partitions[0].ErrorCode);
+    }
 }

@@ -23,8 +23,7 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
     /// <summary>APIs of the recording that this version does not serve, so that it closes the connection as for any unknown API.</summary>
     private static readonly HashSet<ApiKey> Unserved =
     [
-        ApiKey.ShareFetch, ApiKey.ShareAcknowledge, ApiKey.StreamsGroupHeartbeat, ApiKey.StreamsGroupDescribe,
-        ApiKey.StreamsGroupTopologyDescriptionUpdate,
+        ApiKey.StreamsGroupHeartbeat, ApiKey.StreamsGroupDescribe, ApiKey.StreamsGroupTopologyDescriptionUpdate,
     ];
 
     /// <summary>
