@@ -19,8 +19,11 @@ namespace Ottla.UnitTests.Broker;
 /// </remarks>
 public sealed class RecordedShareFetchTests
 {
-    private static readonly (string Name, string Value)[] s_shortLocks =
-        [("group.share.min.record.lock.duration.ms", "1000"), ("group.share.min.session.timeout.ms", "3000")];
+    private static readonly (string Name, string Value)[] s_recordedBroker =
+    [
+        ("group.share.min.record.lock.duration.ms", "1000"), ("group.share.min.session.timeout.ms", "3000"),
+        ("log.message.timestamp.after.max.ms", "9223372036854775807"), // the recording was made later than the clock says
+    ];
 
     [Theory]
     [InlineData("sessions", 56)]
@@ -75,7 +78,7 @@ public sealed class RecordedShareFetchTests
 
         public static async Task<RecordedRun> StartAsync(string name)
         {
-            var node = await TestNode.StartAsync([.. ShareGroupCalls.ShareGroups, .. s_shortLocks]);
+            var node = await TestNode.StartAsync([.. ShareGroupCalls.ShareGroups, .. s_recordedBroker]);
             return new RecordedRun(name, node, await node.ConnectAsync());
         }
 
@@ -153,8 +156,13 @@ public sealed class RecordedShareFetchTests
 
         private async Task ProduceAsync(JsonElement produced)
         {
-            await _admin.SendFrameAsync(Convert.FromHexString(produced.GetProperty("request").GetString()!));
-            Assert.NotNull(await _admin.ReceiveFrameAsync());
+            const int correlationAt = 4;
+            var request = Convert.FromHexString(produced.GetProperty("request").GetString()!);
+            var correlation = BinaryPrimitives.ReadInt32BigEndian(request.AsSpan(correlationAt));
+            await _admin.SendFrameAsync(request);
+            var frame = await _admin.ReceiveFrameAsync() ?? throw new EndOfStreamException("The connection was closed.");
+            var response = TestConnection.Decode<ProduceResponse>(frame, produced.GetProperty("v").GetInt16(), correlation);
+            Requests.AssertError(ErrorCode.None, Assert.Single(Assert.Single(response.Responses).PartitionResponses).ErrorCode);
         }
 
         /// <summary>A member joins, and the group's partitions get their state: without it nothing can be fetched.</summary>
