@@ -123,17 +123,22 @@ internal sealed class BrokerRole
         var producerIds = new ProducerIds(
             forwarder.Channel, config.NodeId, () =>
             shared.BrokerEpoch.Value, shared.Background, time, loggers.CreateLogger(nameof(ProducerIds)));
+        var topicCreation = new TopicAutoCreation(forwarder, currentConfig, loggers.CreateLogger(nameof(TopicAutoCreation)));
+        var shares = new ShareCoordinatorHost(
+            config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(ShareCoordinatorHost)));
+        var shareStates = new ClusterShareCoordinators(
+            config.NodeId, shares.Coordinators, ToBrokers($"Persister-client-{config.NodeId}"), () => shared.Metadata.Current,
+            topicCreation, time, shared.Background.Stopping);
+        var shareGroupState = new ShareGroupState(shareStates, loggers.CreateLogger(nameof(ShareGroupState)));
         var groups = new GroupHost(
-            shared.Platform.Seed, config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(GroupHost)))
-                .Coordinators;
+            shared.Platform.Seed, config.NodeId, topics, shareGroupState, currentConfig, shared.Background, time,
+            loggers.CreateLogger(nameof(GroupHost))).Coordinators;
         var markers = new TransactionMarkers(topics, groups, currentConfig, time);
         var markerSender = new TransactionMarkerSender(
             config.NodeId, markers, ToBrokers($"broker-{config.NodeId}-txn-marker-sender").Find, () => shared.Metadata.Current);
         var transactions = new TransactionHost(
             config.NodeId, topics, markerSender, producerIds.NextAsync, currentConfig, shared.Background, time,
             loggers.CreateLogger(nameof(TransactionHost)));
-        var shares = new ShareCoordinatorHost(
-            config.NodeId, topics, currentConfig, shared.Background, time, loggers.CreateLogger(nameof(ShareCoordinatorHost)));
         shared.Metrics.Add(new GroupMetrics(
             groups, new LogEnds(topics, ToBrokers($"broker-{config.NodeId}-metrics").Find, () => shared.Metadata.Current, time)));
         shared.Metrics.Add(new TransactionMetrics(transactions.Coordinators, time));
@@ -142,6 +147,10 @@ internal sealed class BrokerRole
         shared.Loader.Register(shares.Coordinators);
         parts.Add("ending the transaction coordinators", transactions.Dispose);
         parts.Add("ending the share coordinators", shares.Dispose);
+        var sharePartitions = new SharePartitions(
+            topics, shareStates, () => shared.Metadata.Current, currentConfig, shared.Background, time,
+            loggers.CreateLogger(nameof(SharePartitions)));
+        parts.Add("letting go of share partitions", sharePartitions.Dispose);
 
         var followerSessions = new FollowerSessions(
             new FollowerReader(
@@ -164,7 +173,13 @@ internal sealed class BrokerRole
             ProducerIds = producerIds,
             Groups = groups,
             Transactions = transactions.Coordinators,
+            TopicCreation = topicCreation,
             ShareCoordinators = shares.Coordinators,
+            ShareStates = shareStates,
+            ShareGroupState = shareGroupState,
+            SharePartitions = sharePartitions,
+            LatestOffsets = new LatestOffsets(
+                config.NodeId, topics, ToBrokers($"share-groups-{config.NodeId}").Find, () => shared.Metadata.Current),
             TransactionVerifier = new TransactionVerifier(
                 new ClusterTransactionCoordinators(
                     config.NodeId, transactions, ToBrokers($"AddPartitionsManager-client-{config.NodeId}"), () => shared.Metadata.Current),
@@ -172,7 +187,7 @@ internal sealed class BrokerRole
             TransactionMarkers = markers,
             FetchSessions = fetchSessions,
             FollowerSessions = followerSessions,
-            SupportedFeatures = SupportedByThisVersion.Features,
+            SupportedFeatures = SupportedByThisVersion.In(config),
             Quorum = () => shared.Raft.Quorum,
             Loggers = loggers,
             Authorizer = shared.Authorizer,

@@ -64,7 +64,7 @@ internal sealed class ControllerRole
             NodeId = shared.Identity.NodeId,
             ClusterId = shared.Identity.ClusterId,
             Config = shared.Config,
-            SupportedFeatures = SupportedByThisVersion.Features,
+            SupportedFeatures = SupportedByThisVersion.In(shared.Config),
             Seed = shared.Platform.Seed,
         };
         var (seen, known) = ((QuorumState?)null, ControllerQuorum.Unknown);
@@ -102,7 +102,7 @@ internal sealed class ControllerRole
             Config = () => _shared.Config,
             Cluster = new ClusterView(_shared.Identity.ClusterId, () => _shared.Metadata.Current),
             Controller = Host,
-            SupportedFeatures = SupportedByThisVersion.Features,
+            SupportedFeatures = SupportedByThisVersion.In(_shared.Config),
             Quorum = () => _shared.Raft.Quorum,
             DescribeQuorum = _shared.Raft.DescribeAsync,
             Raft = new RaftServices(_shared.Raft, _shared.Identity.ClusterId, _shared.Config.ControllerListenerNames[0]),

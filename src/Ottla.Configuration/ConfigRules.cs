@@ -56,7 +56,7 @@ internal static partial class ConfigRules
 
     public static readonly ConfigValidator ShareAutoOffsetReset = ConfigValidator.Rule(
         "[latest, earliest, by_duration:PnDTnHnMn.nS]",
-        value => !value.IsNull && (value.AsString is "latest" or "earliest" || IsDuration(value.AsString!))
+        value => !value.IsNull && ShareOffsetReset.TryParse(value.AsString!) is not null
             ? null
             : "the value must be either 'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS.>'");
 
@@ -69,16 +69,6 @@ internal static partial class ConfigRules
             var bad = value.AsList.FirstOrDefault(entry => !IsClientMatch(entry));
             return bad is null ? null : $"Illegal client matching pattern: {bad}";
         });
-
-    private static bool IsDuration(string text)
-    {
-        const string prefix = "by_duration:";
-        if (!text.StartsWith(prefix, StringComparison.Ordinal))
-            return false;
-        var match = Duration().Match(text[prefix.Length..]);
-        return match.Success && (match.Groups["days"].Success || match.Groups["hours"].Success || match.Groups["minutes"].Success
-            || match.Groups["seconds"].Success);
-    }
 
     private static bool IsClientMatch(string entry)
     {
@@ -98,9 +88,4 @@ internal static partial class ConfigRules
 
     [GeneratedRegex("^[0-9]+:[0-9]+$", RegexOptions.CultureInvariant)]
     private static partial Regex ThrottledReplica();
-
-    [GeneratedRegex(
-        "^P(?:(?<days>[0-9]+)D)?(?:T(?:(?<hours>[0-9]+)H)?(?:(?<minutes>[0-9]+)M)?(?:(?<seconds>[0-9]+(?:[.,][0-9]{0,9})?)S)?)?$",
-        RegexOptions.CultureInvariant | RegexOptions.IgnoreCase | RegexOptions.ExplicitCapture)]
-    private static partial Regex Duration();
 }

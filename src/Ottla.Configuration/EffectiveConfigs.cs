@@ -95,6 +95,16 @@ public static class EffectiveConfigs
             "group.consumer.min.assignment.interval.ms", "group.consumer.max.assignment.interval.ms",
             "group.consumer.regex.refresh.interval.ms", "group.consumer.assignors", "group.consumer.migration.policy",
 
+            // Share groups.
+            "group.share.session.timeout.ms", "group.share.min.session.timeout.ms", "group.share.max.session.timeout.ms",
+            "group.share.heartbeat.interval.ms", "group.share.min.heartbeat.interval.ms", "group.share.max.heartbeat.interval.ms",
+            "group.share.assignment.interval.ms", "group.share.min.assignment.interval.ms", "group.share.max.assignment.interval.ms",
+            "group.share.record.lock.duration.ms", "group.share.min.record.lock.duration.ms", "group.share.max.record.lock.duration.ms",
+            "group.share.delivery.count.limit", "group.share.min.delivery.count.limit", "group.share.max.delivery.count.limit",
+            "group.share.partition.max.record.locks", "group.share.min.partition.max.record.locks",
+            "group.share.max.partition.max.record.locks", "group.share.max.share.sessions",
+            "group.share.max.size", "group.share.initialize.retry.interval.ms", "unstable.feature.versions.enable",
+
             // The share coordinator.
             "share.coordinator.state.topic.num.partitions", "share.coordinator.state.topic.replication.factor",
             "share.coordinator.state.topic.min.isr", "share.coordinator.state.topic.segment.bytes",
@@ -119,7 +129,13 @@ public static class EffectiveConfigs
         StringComparer.Ordinal);
 
     private static readonly FrozenSet<string> s_group = FrozenSet.ToFrozenSet(
-        ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms", "consumer.assignment.interval.ms"], StringComparer.Ordinal);
+        [
+            "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms", "consumer.assignment.interval.ms",
+            "share.session.timeout.ms", "share.heartbeat.interval.ms", "share.assignment.interval.ms",
+            "share.record.lock.duration.ms", "share.delivery.count.limit", "share.partition.max.record.locks", "share.auto.offset.reset",
+            "share.isolation.level", "share.renew.acknowledge.enable",
+        ],
+        StringComparer.Ordinal);
 
     private static readonly FrozenSet<string> s_clientMetrics =
         FrozenSet.ToFrozenSet(["metrics", "interval.ms", "match"], StringComparer.Ordinal);

@@ -30,4 +30,10 @@ public static class JavaHashOrder
         var hash = JavaHashCode.Combine(1, partition.Partition);
         return JavaHashCode.Combine(hash, JavaHashCode.Of(partition.Topic));
     }
+
+    /// <summary>Java's hash code of a partition of a topic with an id.</summary>
+    public static int HashOf(TopicIdPartition partition) =>
+        JavaHashCode.Combine(HashOf(partition.TopicId.High ^ partition.TopicId.Low), partition.Partition);
+
+    private static int HashOf(ulong value) => unchecked((int)(value >> 32) ^ (int)value);
 }

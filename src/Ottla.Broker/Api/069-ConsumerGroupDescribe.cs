@@ -22,8 +22,6 @@ internal sealed class ConsumerGroupDescribeHandler(
     CoordinatorHost<GroupCommand> groups, ClusterView cluster, Func<BrokerConfig> config, Authorizer authorizer)
     : IApiHandler<ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse>
 {
-    private const string UnseenTopic = "The group has described topic(s) that the client is not authorized to describe.";
-
     /// <summary>About how long it takes to describe a group of a few hundred members.</summary>
     private const int MicrosecondsPerGroup = 100;
 
@@ -58,7 +56,7 @@ internal sealed class ConsumerGroupDescribeHandler(
             throw new ApiException(ErrorCode.InvalidGroupId);
         var described = await groups.SubmitAsync(groupId, new ConsumerGroupDescribeCommand(groupId));
         if (authorizer.IsEnabled && TopicsOf(described).Any(topic => !authorizer.SeesTopic(context, topic)))
-            throw new ApiException(ErrorCode.TopicAuthorizationFailed, UnseenTopic);
+            throw new ApiException(ErrorCode.TopicAuthorizationFailed, GroupRequests.UnseenTopic);
         return described;
     }
 

@@ -1,5 +1,6 @@
 using Ottla.Broker.Hosts;
 using Ottla.Broker.Hosts.Coordinators;
+using Ottla.Broker.Hosts.Share;
 using Ottla.Broker.Hosts.Transactions;
 using Ottla.Broker.Metadata;
 using Ottla.Broker.Peers;
@@ -36,7 +37,17 @@ internal sealed record BrokerServices
 
     public required CoordinatorHost<TransactionCommand> Transactions { get; init; }
 
+    public required TopicAutoCreation TopicCreation { get; init; }
+
     public required CoordinatorHost<ShareCoordinatorCommand> ShareCoordinators { get; init; }
+
+    public required IShareStateStore ShareStates { get; init; }
+
+    public required ShareGroupState ShareGroupState { get; init; }
+
+    public required LatestOffsets LatestOffsets { get; init; }
+
+    public required SharePartitions SharePartitions { get; init; }
 
     public required TransactionVerifier TransactionVerifier { get; init; }
 
@@ -79,7 +90,6 @@ internal static class BrokerApis
     /// <summary>The table for the listeners of a broker.</summary>
     public static ApiTable CreateTable(BrokerServices broker)
     {
-        var topicCreation = new TopicAutoCreation(broker.Forwarder, broker.Config, broker.Loggers.CreateLogger(nameof(TopicAutoCreation)));
         var leaders = new LeaderHints(() => broker.Cluster.Image, broker.Topics);
         var racks = broker.Config().ReplicaSelectorClass == RackAwareReplicas.KafkaClass
             ? new RackAwareReplicas(() => broker.Cluster.Image) : null;
@@ -89,6 +99,8 @@ internal static class BrokerApis
         Func<int> fetchBytesMax = () => broker.Config().FetchMaxBytes;
         var loggers = new LoggerLevels(broker.Config().NodeId, broker.Loggers);
         var configs = new ConfigAlterer(broker.Forwarder, broker.Config, broker.CheckSecurity, loggers, authorizer);
+        var shareSessions = new ShareSessions(broker.SharePartitions, broker.Config);
+        var shareAcknowledgements = new ShareAcknowledgements(broker.SharePartitions, broker.Cluster, authorizer);
         ApiTable? table = null;
         table = new ApiTable(ApiListeners.Broker,
         [
@@ -104,10 +116,11 @@ internal static class BrokerApis
                 FetchBodyBytesOnLoopMax),
             Entry<ListOffsetsRequest, ListOffsetsResponse>(new ListOffsetsHandler(broker.Topics, leaders, authorizer)),
             Entry<MetadataRequest, MetadataResponse>(
-                new MetadataHandler(broker.Config().NodeId, broker.Cluster, topicCreation, authorizer)),
+                new MetadataHandler(broker.Config().NodeId, broker.Cluster, broker.TopicCreation, authorizer)),
             Entry<OffsetCommitRequest, OffsetCommitResponse>(new OffsetCommitHandler(broker.Groups, broker.Cluster, authorizer)),
             Entry<OffsetFetchRequest, OffsetFetchResponse>(new OffsetFetchHandler(broker.Groups, broker.Cluster, authorizer)),
-            Entry<FindCoordinatorRequest, FindCoordinatorResponse>(new FindCoordinatorHandler(broker.Cluster, topicCreation, authorizer)),
+            Entry<FindCoordinatorRequest, FindCoordinatorResponse>(
+                new FindCoordinatorHandler(broker.Cluster, broker.TopicCreation, authorizer)),
             Entry<JoinGroupRequest, JoinGroupResponse>(new JoinGroupHandler(broker.Groups, authorizer)),
             Entry<HeartbeatRequest, HeartbeatResponse>(new HeartbeatHandler(broker.Groups, authorizer)),
             Entry<LeaveGroupRequest, LeaveGroupResponse>(new LeaveGroupHandler(broker.Groups, authorizer)),
@@ -159,7 +172,8 @@ internal static class BrokerApis
                     broker.Forwarder.ForwardAsync<ExpireDelegationTokenRequest, ExpireDelegationTokenResponse>(context, request))),
             HeavyEntry<DescribeDelegationTokenRequest, DescribeDelegationTokenResponse>(
                 new DescribeDelegationTokenHandler(broker.Cluster, tokens, () => tokenKey)),
-            HeavyEntry<DeleteGroupsRequest, DeleteGroupsResponse>(new DeleteGroupsHandler(broker.Groups, authorizer)),
+            HeavyEntry<DeleteGroupsRequest, DeleteGroupsResponse>(
+                new DeleteGroupsHandler(broker.Groups, broker.ShareGroupState, authorizer)),
             Forwarded<ElectLeadersRequest, ElectLeadersResponse>(typeof(ElectLeadersHandler), broker),
             Shared<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(new IncrementalAlterConfigsHandler(configs)),
             Forwarded<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
@@ -198,6 +212,16 @@ internal static class BrokerApis
             Entry<ListConfigResourcesRequest, ListConfigResourcesResponse>(new ListConfigResourcesHandler(broker.Cluster)),
             Entry<DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse>(
                 new DescribeTopicPartitionsHandler(broker.Cluster, broker.Config, authorizer)),
+            Entry<ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse>(
+                new ShareGroupHeartbeatHandler(broker.Groups, broker.Cluster, authorizer)),
+            Entry<ShareGroupDescribeRequest, ShareGroupDescribeResponse>(
+                new ShareGroupDescribeHandler(broker.Groups, broker.Cluster, authorizer)),
+            Entry<ShareFetchRequest, ShareFetchResponse>(
+                new ShareFetchHandler(
+                    broker.SharePartitions, shareSessions, shareAcknowledgements, new ShareFetcher(broker.SharePartitions, broker.Time),
+                    leaders, broker.Cluster, authorizer, broker.Quotas, fetchBytesMax, broker.Time)),
+            Entry<ShareAcknowledgeRequest, ShareAcknowledgeResponse>(
+                new ShareAcknowledgeHandler(broker.SharePartitions, shareSessions, shareAcknowledgements, broker.Cluster, authorizer)),
             Forwarded<AddRaftVoterRequest, AddRaftVoterResponse>(typeof(AddRaftVoterHandler), broker),
             Forwarded<RemoveRaftVoterRequest, RemoveRaftVoterResponse>(typeof(RemoveRaftVoterHandler), broker),
             Entry<InitializeShareGroupStateRequest, InitializeShareGroupStateResponse>(
@@ -207,6 +231,13 @@ internal static class BrokerApis
             Entry<DeleteShareGroupStateRequest, DeleteShareGroupStateResponse>(new DeleteShareGroupStateHandler(broker.ShareCoordinators)),
             Entry<ReadShareGroupStateSummaryRequest, ReadShareGroupStateSummaryResponse>(
                 new ReadShareGroupStateSummaryHandler(broker.ShareCoordinators)),
+            Entry<DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse>(
+                new DescribeShareGroupOffsetsHandler(
+                    broker.Groups, broker.ShareStates, broker.LatestOffsets, broker.Cluster, authorizer)),
+            Entry<AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse>(
+                new AlterShareGroupOffsetsHandler(broker.Groups, broker.ShareGroupState, broker.Cluster, authorizer)),
+            Entry<DeleteShareGroupOffsetsRequest, DeleteShareGroupOffsetsResponse>(
+                new DeleteShareGroupOffsetsHandler(broker.Groups, broker.ShareGroupState, broker.Cluster, authorizer)),
             Forwarded<UnregisterControllerRequest, UnregisterControllerResponse>(typeof(UnregisterControllerHandler), broker),
         ], authorizer);
         return table;

@@ -12,6 +12,9 @@ namespace Ottla.Broker.Api;
 /// <summary>What the handlers of group requests have in common.</summary>
 internal static class GroupRequests
 {
+    /// <summary>Why a group is not described to a client.</summary>
+    public const string UnseenTopic = "The group has described topic(s) that the client is not authorized to describe.";
+
     private const string ConsumerProtocol = "consumer";
 
     /// <summary>Describes the sender of a request, as DescribeGroups shows a member.</summary>

@@ -48,7 +48,7 @@ public static class LogDirectories
         MetadataLogDir = MetadataPath(config),
         IsController = config.IsController,
         HasDynamicQuorum = config.QuorumVoters.Count == 0,
-        SupportedFeatures = SupportedByThisVersion.Features,
+        SupportedFeatures = SupportedByThisVersion.In(config),
     };
 
     /// <summary>Formats log directories.</summary>

@@ -109,7 +109,7 @@ internal sealed class LogEnds(
         }
     }
 
-    private static ListOffsetsRequest RequestFor(TopicPartition[] partitions) => new()
+    internal static ListOffsetsRequest RequestFor(TopicPartition[] partitions) => new()
     {
         ReplicaId = ConsumerReplicaId,
         Topics =

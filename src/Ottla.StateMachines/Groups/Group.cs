@@ -13,7 +13,7 @@ public enum GroupType
     /// <summary>A consumer group (KIP-848).</summary>
     Consumer,
 
-    /// <summary>A share group (KIP-932), known only by its records.</summary>
+    /// <summary>A share group (KIP-932).</summary>
     Share,
 
     /// <summary>A streams group (KIP-1071), known only by its records.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Coordinators;
@@ -81,6 +82,12 @@ public sealed record ExpressionsResolvedCommand(
 
 /// <summary>DescribeGroups of one classic group.</summary>
 public sealed record DescribeGroupCommand(string GroupId) : GroupCommand<DescribeGroupsResponse.DescribedGroup>;
+
+/// <summary>
+/// A group of any type is to be deleted. The reply names the partitions of a share group whose state the share coordinators have to delete
+/// first.
+/// </summary>
+public sealed record PrepareDeleteGroupCommand(string GroupId) : GroupCommand<IReadOnlyList<TopicIdPartition>>;
 
 /// <summary>DeleteGroups of one group of any type.</summary>
 public sealed record DeleteGroupCommand(string GroupId) : GroupCommand<DeleteGroupsResponse.DeletableGroupResult>;

@@ -26,6 +26,9 @@ public enum DeadlinePurpose
     /// <summary>The time for a classic member of a consumer group to request its assignment is over.</summary>
     ConsumerSync,
 
+    /// <summary>A member of a share group sent no heartbeat in time.</summary>
+    ShareSession,
+
     /// <summary>The session of a member of an unserved group ends, because it cannot send heartbeats.</summary>
     UnservedSession,
 

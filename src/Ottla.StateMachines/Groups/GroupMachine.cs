@@ -7,14 +7,15 @@ using Ottla.StateMachines.Groups.Classic;
 using Ottla.StateMachines.Groups.Consumer;
 using Ottla.StateMachines.Groups.Migration;
 using Ottla.StateMachines.Groups.Offsets;
+using Ottla.StateMachines.Groups.Share;
 using Ottla.StateMachines.Groups.Unserved;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.StateMachines.Groups;
 
 /// <summary>
-/// The coordinator of the groups of one partition of <c>__consumer_offsets</c>: classic groups, consumer groups (KIP-848), and their
-/// offsets.
+/// The coordinator of the groups of one partition of <c>__consumer_offsets</c>: classic groups and consumer groups (KIP-848) with their
+/// offsets, and share groups (KIP-932).
 /// </summary>
 /// <remarks>
 /// It decides nothing itself: it passes each command, record and deadline to the part that handles it. The parts share a
@@ -29,6 +30,8 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     private readonly ClassicDecisions _classic;
     private readonly ConsumerDecisions _consumer;
     private readonly OffsetDecisions _offsets;
+    private readonly ShareDecisions _share;
+    private readonly ShareOffsetDecisions _shareOffsets;
     private readonly UnservedDecisions _unserved;
     private readonly GroupAdministration _administration;
 
@@ -43,6 +46,8 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
         _consumer.Migration = migration;
         _classic = new ClassicDecisions(_context, rebalance, new ClassicMembers(_context, _consumer, migration));
         _offsets = new OffsetDecisions(_context);
+        _share = new ShareDecisions(_context);
+        _shareOffsets = new ShareOffsetDecisions(_context, _share);
         _unserved = new UnservedDecisions(_context);
         _administration = new GroupAdministration(_context, _offsets);
     }
@@ -57,6 +62,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     public bool IsCostly(GroupCommand command, Instant now) => command switch
     {
         ConsumerGroupHeartbeatCommand heartbeat => _consumer.IsCostly(heartbeat, now),
+        ShareGroupHeartbeatCommand heartbeat => _share.IsCostly(heartbeat, now),
         ListGroupsCommand or CountMembersCommand => _context.Groups.Count > CheapListGroupsMax,
         _ => false,
     };
@@ -77,9 +83,17 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
             case TxnOffsetCommitCommand commit: _offsets.CommitInTransaction(commit, replyTo.For(commit), now, effects); break;
             case OffsetDeleteCommand delete: _offsets.Delete(delete, replyTo.For(delete), effects); break;
             case ConsumerGroupDescribeCommand describe: _consumer.Describe(describe, replyTo.For(describe), effects); break;
+            case ShareGroupHeartbeatCommand heartbeat: _share.Heartbeat(heartbeat, replyTo.For(heartbeat), now, effects); break;
+            case ShareGroupDescribeCommand describe: _share.Describe(describe, replyTo.For(describe), effects); break;
+            case ListShareStateCommand list: _shareOffsets.List(list, replyTo.For(list), effects); break;
+            case AlterShareGroupOffsetsCommand alter: _shareOffsets.Alter(alter, replyTo.For(alter), now, effects); break;
+            case ShareStateInitializedCommand done: _shareOffsets.TakeInitialized(done, replyTo.For(done), effects); break;
+            case DeleteShareGroupStateCommand delete: _shareOffsets.Delete(delete, replyTo.For(delete), effects); break;
+            case ShareStateDeletedCommand deleted: _shareOffsets.TakeDeleted(deleted, replyTo.For(deleted), effects); break;
             case DescribeGroupCommand describe: _classic.Describe(describe, replyTo.For(describe), effects); break;
             case ListGroupsCommand list: _administration.List(list, replyTo.For(list), effects); break;
             case CountMembersCommand count: _administration.CountMembers(replyTo.For(count), effects); break;
+            case PrepareDeleteGroupCommand prepare: _shareOffsets.PrepareDelete(prepare, replyTo.For(prepare), effects); break;
             case DeleteGroupCommand delete: _administration.Delete(delete, replyTo.For(delete), effects); break;
             default:
                 throw new ApiException(
@@ -99,6 +113,9 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
                 break;
             case DeadlinePurpose.OffsetExpiration:
                 _offsets.OnDeadline(due, now, effects);
+                break;
+            case DeadlinePurpose.ShareSession:
+                _share.OnDeadline(due, now, effects);
                 break;
             case DeadlinePurpose.UnservedSession:
                 _unserved.OnDeadline(due, effects);
@@ -129,8 +146,10 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
                 _consumer.Apply(record);
                 break;
             case ShareGroupMemberMetadataKey or ShareGroupMetadataKey or ShareGroupTargetAssignmentMetadataKey
-                or ShareGroupTargetAssignmentMemberKey or ShareGroupCurrentMemberAssignmentKey or ShareGroupStatePartitionMetadataKey
-                or StreamsGroupMetadataKey or StreamsGroupMemberMetadataKey or StreamsGroupTargetAssignmentMetadataKey
+                or ShareGroupTargetAssignmentMemberKey or ShareGroupCurrentMemberAssignmentKey or ShareGroupStatePartitionMetadataKey:
+                _share.Apply(record);
+                break;
+            case StreamsGroupMetadataKey or StreamsGroupMemberMetadataKey or StreamsGroupTargetAssignmentMetadataKey
                 or StreamsGroupTargetAssignmentMemberKey or StreamsGroupCurrentMemberAssignmentKey or StreamsGroupTopologyKey:
                 _unserved.Apply(record);
                 break;
@@ -149,6 +168,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
         (_context.Image, _context.Config, _context.IsLoaded) = (image, config, true);
         _classic.OnLoaded(now, effects);
         _consumer.OnLoaded(now);
+        _share.OnLoaded(now);
         _unserved.OnLoaded(now);
         _offsets.OnLoaded(now);
     }
@@ -158,6 +178,7 @@ public sealed class GroupMachine : ICoordinatorMachine<GroupCommand>
     {
         (_context.Image, _context.Config) = (delta.New, config);
         _consumer.OnMetadata(delta);
+        _share.OnMetadata(delta, effects);
         _offsets.OnMetadata(delta, effects);
     }
 

@@ -6,6 +6,7 @@ using Ottla.Protocol.Wire;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Groups.Consumer;
+using Ottla.StateMachines.Groups.Share;
 using Ottla.StateMachines.Metadata;
 
 namespace Ottla.Simulator.Groups;
@@ -22,7 +23,7 @@ public sealed class SimulatedCoordinator
     private readonly Prng _random;
     private readonly CoordinatorEffects _effects = new();
     private readonly Dictionary<long, Action<CoordinatorReply>> _waiting = [];
-    private readonly Queue<ResolveExpressionsOutput> _outputs = new();
+    private readonly Queue<CoordinatorOutput> _outputs = new();
     private readonly List<(CoordinatorRecord Record, ProducerIdAndEpoch Transaction, bool? Marker)> _log = [];
     private long _lastReplyNumber;
     private BrokerConfig _config;
@@ -63,6 +64,12 @@ public sealed class SimulatedCoordinator
     /// </summary>
     public bool DelaysOutputs { get; set; }
 
+    /// <summary>Whether what the machine wants done outside waits for <see cref="RunOutputs"/>, however long that takes.</summary>
+    public bool HoldsOutputs { get; set; }
+
+    /// <summary>The error of share coordinators that are told to begin.</summary>
+    public ApiError InitializationError { get; set; } = ApiError.None;
+
     /// <summary>How many of the coming writes fail with <see cref="ErrorCode.CoordinatorNotAvailable"/>.</summary>
     public int FailingWrites { get; set; }
 
@@ -95,7 +102,8 @@ public sealed class SimulatedCoordinator
     /// <summary>Lets time pass, and has done what is due meanwhile, in order.</summary>
     public void AdvanceTo(Instant until)
     {
-        RunOutputs();
+        if (!HoldsOutputs)
+            RunOutputs();
         while (Machine.NextDeadline is { } next && next <= until)
         {
             Now = next > Now ? next : Now;
@@ -116,10 +124,17 @@ public sealed class SimulatedCoordinator
         while (_outputs.TryDequeue(out var output))
         {
             var before = LastRecords;
-            Send(new ExpressionsResolvedCommand(output, output.Resolve()), _ => { });
+            Send(ResultOf(output), _ => { });
             (LastRecords, LastResolutionRecords) = (before, LastRecords);
         }
     }
+
+    private GroupCommand ResultOf(CoordinatorOutput output) => output switch
+    {
+        ResolveExpressionsOutput resolve => new ExpressionsResolvedCommand(resolve, resolve.Resolve()),
+        InitializeShareStateOutput initialize => new ShareStateInitializedCommand(initialize, InitializationError),
+        _ => throw new SimulationException($"{output.GetType().Name} is no output of groups"),
+    };
 
     /// <summary>Lets time pass.</summary>
     public void Advance(long milliseconds) => AdvanceTo(Now.AddMilliseconds(milliseconds));
@@ -213,6 +228,7 @@ public sealed class SimulatedCoordinator
         CoordinatorReply<HeartbeatResponse> heartbeat => heartbeat.Reply,
         CoordinatorReply<LeaveGroupResponse> leave => leave.Reply,
         CoordinatorReply<ConsumerGroupHeartbeatResponse> heartbeat => heartbeat.Reply,
+        CoordinatorReply<ShareGroupHeartbeatResponse> heartbeat => heartbeat.Reply,
         _ => null,
     };
 
@@ -223,6 +239,7 @@ public sealed class SimulatedCoordinator
         HeartbeatCommand heartbeat => heartbeat.Origin.ApiVersion,
         LeaveGroupCommand leave => leave.Origin.ApiVersion,
         ConsumerGroupHeartbeatCommand heartbeat => heartbeat.Origin.ApiVersion,
+        ShareGroupHeartbeatCommand heartbeat => heartbeat.Origin.ApiVersion,
         _ => null,
     };
 
@@ -263,7 +280,7 @@ public sealed class SimulatedCoordinator
             _effects.Take();
             replies = [.. _effects.Replies];
             foreach (var output in _effects.Outputs)
-                _outputs.Enqueue((ResolveExpressionsOutput)output);
+                _outputs.Enqueue(output);
         }
 
         foreach (var reply in replies)
@@ -279,7 +296,7 @@ public sealed class SimulatedCoordinator
             afterRefusal(Now, _effects);
             Finish(null);
         }
-        else if (!DelaysOutputs)
+        else if (!DelaysOutputs && !HoldsOutputs)
         {
             RunOutputs();
         }

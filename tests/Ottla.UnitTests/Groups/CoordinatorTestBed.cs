@@ -86,8 +86,8 @@ internal abstract class CoordinatorTestBed
 
     public void DeleteTopic(string name) => ChangeCluster(new RemoveTopicRecord { TopicId = Image.Topics.Find(name)!.Id });
 
-    public void ConfigureGroup(string name, string value) => ChangeCluster(
-        new ConfigRecord { ResourceType = (sbyte)ConfigResourceType.Group, ResourceName = GroupId, Name = name, Value = value });
+    public void ConfigureGroup(string name, string value, string groupId = GroupId) => ChangeCluster(
+        new ConfigRecord { ResourceType = (sbyte)ConfigResourceType.Group, ResourceName = groupId, Name = name, Value = value });
 
     private static PartitionRecord Partition(Uuid topicId, int index) => new()
     {

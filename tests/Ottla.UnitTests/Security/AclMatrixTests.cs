@@ -23,10 +23,7 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
     /// <summary>APIs of the recording that this version does not serve, so that it closes the connection as for any unknown API.</summary>
     private static readonly HashSet<ApiKey> Unserved =
     [
-        ApiKey.ShareGroupHeartbeat, ApiKey.ShareGroupDescribe, ApiKey.ShareFetch, ApiKey.ShareAcknowledge, ApiKey.StreamsGroupHeartbeat,
-        ApiKey.StreamsGroupDescribe,
-        ApiKey.DescribeShareGroupOffsets, ApiKey.AlterShareGroupOffsets, ApiKey.DeleteShareGroupOffsets,
-        ApiKey.StreamsGroupTopologyDescriptionUpdate,
+        ApiKey.StreamsGroupHeartbeat, ApiKey.StreamsGroupDescribe, ApiKey.StreamsGroupTopologyDescriptionUpdate,
     ];
 
     /// <summary>
@@ -61,7 +58,7 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
     private async Task ReplayAsync(string file, string prefix, params (string Name, string Value)[] configs)
     {
         var recording = RecordedAnswers.Read(file);
-        await using var node = await SecuredNode.StartAsync(recording, configs);
+        await using var node = await SecuredNode.StartAsync(recording, [("unstable.feature.versions.enable", "true"), .. configs]);
         await node.CreateFixtureAsync(prefix);
         foreach (var owner in recording.TokenIdByOwner.Keys)
             await node.CreateTokenAsync(owner);

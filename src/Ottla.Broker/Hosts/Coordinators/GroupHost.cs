@@ -1,10 +1,12 @@
 using Microsoft.Extensions.Logging;
+using Ottla.Broker.Hosts.Share;
 using Ottla.Broker.Replicas;
 using Ottla.Configuration;
 using Ottla.Protocol;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups;
 using Ottla.StateMachines.Groups.Consumer;
+using Ottla.StateMachines.Groups.Share;
 
 namespace Ottla.Broker.Hosts.Coordinators;
 
@@ -13,8 +15,9 @@ namespace Ottla.Broker.Hosts.Coordinators;
 /// outputs of these machines.
 /// </summary>
 /// <remarks>Lives as long as the node. Used by all connections.</remarks>
-public sealed partial class GroupHost
+internal sealed partial class GroupHost
 {
+    private readonly ShareGroupState _shareState;
     private readonly BackgroundWork _background;
     private readonly ILogger _logger;
 
@@ -22,6 +25,7 @@ public sealed partial class GroupHost
     /// <param name="seed">The seed of member ids; different in every process.</param>
     /// <param name="nodeId">This node.</param>
     /// <param name="topics">The replicas of this node.</param>
+    /// <param name="shareState">Asks share coordinators for share groups.</param>
     /// <param name="config">The configuration in force.</param>
     /// <param name="background">Watches the tasks that carry out outputs.</param>
     /// <param name="time">The clock.</param>
@@ -30,11 +34,13 @@ public sealed partial class GroupHost
         ulong seed,
         int nodeId,
         HostedTopics topics,
+        ShareGroupState shareState,
         Func<BrokerConfig> config,
         BackgroundWork background,
         TimeProvider time,
         ILogger logger)
     {
+        _shareState = shareState;
         _background = background;
         _logger = logger;
         var definition = GroupCoordinator.Define(seed) with { OnOutput = OnOutput };
@@ -46,9 +52,18 @@ public sealed partial class GroupHost
 
     private void OnOutput(CoordinatorPartition partition, CoordinatorOutput output)
     {
-        if (output is not ResolveExpressionsOutput resolve)
-            throw new InvalidOperationException($"{output.GetType().Name} is no output of groups.");
-        _background.Watch("resolving the regular expressions of a group", ResolveAsync(partition, resolve));
+        switch (output)
+        {
+            case ResolveExpressionsOutput resolve:
+                _background.Watch("resolving the regular expressions of a group", ResolveAsync(partition, resolve));
+                break;
+            case InitializeShareStateOutput initialize:
+                _background.Watch(
+                    "initialising the partitions of a share group", _shareState.InitializeAsync(Coordinators, partition, initialize));
+                break;
+            default:
+                throw new InvalidOperationException($"{output.GetType().Name} is no output of groups.");
+        }
     }
 
     private async Task ResolveAsync(CoordinatorPartition partition, ResolveExpressionsOutput output)

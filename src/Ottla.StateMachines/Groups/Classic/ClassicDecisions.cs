@@ -5,6 +5,7 @@ using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Coordinators;
 using Ottla.StateMachines.Groups.Consumer;
 using Ottla.StateMachines.Groups.Migration;
+using Ottla.StateMachines.Groups.Share;
 using Ottla.StateMachines.Groups.Unserved;
 
 namespace Ottla.StateMachines.Groups.Classic;

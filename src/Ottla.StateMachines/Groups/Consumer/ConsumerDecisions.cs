@@ -34,9 +34,6 @@ public sealed class ConsumerDecisions(GroupContext context)
     /// <summary>When a failed deadline action is repeated. If the action succeeds, the member's deadlines are cancelled with it.</summary>
     private const int DeadlineRetryMs = 500;
 
-    /// <summary>The largest number of members and partitions for which an assignment is computed on the calling thread.</summary>
-    private const int CheapAssignmentSizeMax = 1000;
-
     private static readonly DeadlinePurpose[] s_memberDeadlines =
         [DeadlinePurpose.ConsumerSession, DeadlinePurpose.ConsumerRebalance, DeadlinePurpose.ConsumerJoin, DeadlinePurpose.ConsumerSync];
 
@@ -112,15 +109,9 @@ public sealed class ConsumerDecisions(GroupContext context)
         var keepsSubscription = request is { MemberEpoch: > MemberEpochs.Join, SubscribedTopicNames: null, SubscribedTopicRegex: null };
         if (keepsSubscription && group is not null && group.AssignmentEpoch == group.GroupEpoch && !group.IsMetadataCheckDue(now))
             return false;
-        var size = (long)(group?.Members.Count ?? 0);
-        foreach (var topic in (group?.Subscription.Topics ?? GroupSubscription.NoTopics).Concat(request.SubscribedTopicNames ?? []))
-        {
-            size += context.Image.Topics.Find(topic)?.Partitions.Length ?? 0;
-            if (size > CheapAssignmentSizeMax)
-                return true;
-        }
-
-        return size > CheapAssignmentSizeMax;
+        return AssignmentCost.IsHigh(
+            group?.Members.Count ?? 0,
+            (group?.Subscription.Topics ?? GroupSubscription.NoTopics).Concat(request.SubscribedTopicNames ?? []), context.Image.Topics);
     }
 
     /// <summary>Applies what a member reports, and writes all consequences for the group and the member.</summary>

@@ -8,14 +8,10 @@ namespace Ottla.StateMachines.Groups.Consumer;
 /// <summary>A consumer group (KIP-848): its members, their target assignments and their current assignments.</summary>
 /// <remarks>
 /// All of its state comes from records, except for the time of the next check of its topics and a running look-up of regular expressions.
-/// Epochs only grow: the group's when subscriptions or topics change, the assignment's when a target for that epoch is computed, and a
-/// member's when it has reached its target.
+/// A member's epoch only grows, like the others: when the member has reached its target.
 /// </remarks>
-public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
+public sealed partial class ConsumerGroup(string groupId) : ModernGroup(groupId)
 {
-    /// <summary>The epoch of a group before its first member.</summary>
-    private const int FirstEpoch = 1;
-
     private readonly SortedDictionary<string, ConsumerGroupMember> _members = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, ImmutableSortedSet<TopicIdPartition>> _targets = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, ResolvedRegularExpression> _resolved = new(StringComparer.Ordinal);
@@ -24,8 +20,6 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
     private readonly Dictionary<TopicIdPartition, string> _owners = [];
 
     private GroupSubscription? _subscription;
-    private Instant _nextMetadataCheck;
-    private int _epochOfMetadataCheck;
 
     /// <inheritdoc/>
     public override GroupType Type => GroupType.Consumer;
@@ -51,18 +45,6 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
 
     /// <inheritdoc/>
     public override bool IsEmpty => _members.Count == 0;
-
-    /// <summary>Grows when subscriptions or topics change.</summary>
-    public int GroupEpoch { get; private set; } = FirstEpoch;
-
-    /// <summary>The hash of the topics' metadata in this epoch.</summary>
-    public long MetadataHash { get; private set; }
-
-    /// <summary>The group epoch of the target assignment; -1 while it is being deleted.</summary>
-    public int AssignmentEpoch { get; private set; } = FirstEpoch;
-
-    /// <summary>When the target assignment was computed; 0 when there is none or the time is unknown.</summary>
-    public Instant AssignmentTimestamp { get; private set; }
 
     /// <summary>Whether the log still has the partition metadata record of a broker before 4.1. The next change deletes it.</summary>
     public bool HasPartitionMetadataRecord { get; private set; }
@@ -124,21 +106,6 @@ public sealed partial class ConsumerGroup(string groupId) : Group(groupId)
         ResolutionUnderWay = null;
         return true;
     }
-
-    /// <summary>
-    /// Whether the topics must be compared with <see cref="MetadataHash"/>: they may have changed, or the records of the last check were
-    /// not written.
-    /// </summary>
-    public bool IsMetadataCheckDue(Instant now) => now >= _nextMetadataCheck || GroupEpoch < _epochOfMetadataCheck;
-
-    /// <summary>Marks the topics as possibly changed.</summary>
-    public void RequestMetadataCheck() => (_nextMetadataCheck, _epochOfMetadataCheck) = (default, 0);
-
-    /// <summary>
-    /// Records that the topics were checked and led to <paramref name="groupEpoch"/>. The next check comes only when topics change.
-    /// </summary>
-    public void RecordMetadataCheck(Instant now, int groupEpoch) =>
-        (_nextMetadataCheck, _epochOfMetadataCheck) = (now.AddMilliseconds(int.MaxValue), groupEpoch);
 
     /// <inheritdoc/>
     public override void ValidateOffsetCommit(

@@ -1,7 +1,3 @@
-using System.Globalization;
-using Ottla.Configuration;
-using Ottla.StateMachines.Metadata;
-
 namespace Ottla.StateMachines.Groups.Consumer;
 
 /// <summary>
@@ -30,9 +26,6 @@ public readonly struct ConsumerGroupSettings(GroupContext context, string groupI
         context.Config.Get("group.consumer.min.assignment.interval.ms").AsInt,
         context.Config.Get("group.consumer.max.assignment.interval.ms").AsInt);
 
-    private int Value(string name, int ofBroker, int min, int max)
-    {
-        var text = context.Image.Configs.Value(new ConfigResource(ConfigResourceType.Group, groupId), name);
-        return text is null ? ofBroker : Math.Clamp(int.Parse(text, CultureInfo.InvariantCulture), min, max);
-    }
+    private int Value(string name, int ofBroker, int min, int max) =>
+        GroupConfigValue.Bounded(context.Image, groupId, name, ofBroker, min, max);
 }

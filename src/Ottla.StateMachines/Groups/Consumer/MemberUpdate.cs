@@ -169,9 +169,7 @@ internal sealed class MemberUpdate
     private (int Epoch, ImmutableSortedSet<TopicIdPartition> Target) UpdateTarget(int groupEpoch)
     {
         var intervalMs = new ConsumerGroupSettings(_context, _group.GroupId).AssignmentIntervalMs;
-        var isTooEarly = _group.AssignmentTimestamp != default && intervalMs != 0
-            && _now < _group.AssignmentTimestamp.AddMilliseconds(intervalMs);
-        if (_group.AssignmentEpoch >= groupEpoch || isTooEarly)
+        if (_group.AssignmentEpoch >= groupEpoch || !_group.MayAssign(intervalMs, _now))
             return (_group.AssignmentEpoch, TargetOf(_after));
         ConsumerGroupMember[] members = [.. Members];
         var targets = PreferredAssignor(members).Assign(ProblemOf(members));

@@ -5,8 +5,7 @@ using Ottla.StateMachines.Coordinators;
 namespace Ottla.StateMachines.Groups.Unserved;
 
 /// <summary>
-/// Keeps the share groups and streams groups of the log, which this version does not serve, so that no group of another type takes their
-/// ids.
+/// Keeps the streams groups of the log, which this version does not serve, so that no group of another type takes their ids.
 /// </summary>
 /// <remarks>Part of a <see cref="GroupMachine"/>; lives as long.</remarks>
 internal sealed class UnservedDecisions(GroupContext context)
@@ -17,15 +16,15 @@ internal sealed class UnservedDecisions(GroupContext context)
     /// <summary>Applies a record of such a group.</summary>
     public void Apply(in CoordinatorRecord record)
     {
-        var (groupId, type) = OwnerOf(record.Key);
-        var group = context.Find(groupId) as UnservedGroup;
-        if (group?.Type != type)
+        var groupId = OwnerOf(record.Key);
+        var group = context.Find<UnservedGroup>(groupId);
+        if (group is null)
         {
             if (record.Value is null)
                 return;
 
             // A group that exists only for offsets is replaced.
-            group = type == GroupType.Share ? new ShareGroup(groupId) : new StreamsGroup(groupId);
+            group = new StreamsGroup(groupId);
             context.Put(group);
         }
 
@@ -54,20 +53,14 @@ internal sealed class UnservedDecisions(GroupContext context)
             context.Deadlines.Schedule(due.Purpose, due.GroupId, due.MemberId, refusedAt.AddMilliseconds(DeadlineRetryMs)));
     }
 
-    private static (string GroupId, GroupType Type) OwnerOf(IRecordMessage recordKey) => recordKey switch
+    private static string OwnerOf(IRecordMessage recordKey) => recordKey switch
     {
-        ShareGroupMetadataKey key => (key.GroupId, GroupType.Share),
-        ShareGroupMemberMetadataKey key => (key.GroupId, GroupType.Share),
-        ShareGroupTargetAssignmentMetadataKey key => (key.GroupId, GroupType.Share),
-        ShareGroupTargetAssignmentMemberKey key => (key.GroupId, GroupType.Share),
-        ShareGroupCurrentMemberAssignmentKey key => (key.GroupId, GroupType.Share),
-        ShareGroupStatePartitionMetadataKey key => (key.GroupId, GroupType.Share),
-        StreamsGroupMetadataKey key => (key.GroupId, GroupType.Streams),
-        StreamsGroupMemberMetadataKey key => (key.GroupId, GroupType.Streams),
-        StreamsGroupTargetAssignmentMetadataKey key => (key.GroupId, GroupType.Streams),
-        StreamsGroupTargetAssignmentMemberKey key => (key.GroupId, GroupType.Streams),
-        StreamsGroupCurrentMemberAssignmentKey key => (key.GroupId, GroupType.Streams),
-        StreamsGroupTopologyKey key => (key.GroupId, GroupType.Streams),
-        _ => throw new InvariantViolationException($"a record of type {recordKey.RecordKey} is not of a share or streams group"),
+        StreamsGroupMetadataKey key => key.GroupId,
+        StreamsGroupMemberMetadataKey key => key.GroupId,
+        StreamsGroupTargetAssignmentMetadataKey key => key.GroupId,
+        StreamsGroupTargetAssignmentMemberKey key => key.GroupId,
+        StreamsGroupCurrentMemberAssignmentKey key => key.GroupId,
+        StreamsGroupTopologyKey key => key.GroupId,
+        _ => throw new InvariantViolationException($"a record of type {recordKey.RecordKey} is not of a streams group"),
     };
 }

@@ -1,4 +1,3 @@
-using Ottla.Kernel;
 using Ottla.Protocol;
 using Ottla.Protocol.Messages;
 using Ottla.Simulator.Groups;
@@ -11,7 +10,7 @@ using static Ottla.UnitTests.Groups.CoordinatorTestBed;
 
 namespace Ottla.UnitTests.Groups.Unserved;
 
-/// <summary>Share and streams groups in the log: nobody else gets their ids.</summary>
+/// <summary>Groups in the log that another coordinator has left, share groups among them: nobody else gets their ids.</summary>
 public sealed class UnservedGroupTests
 {
     private readonly GroupTestBed _bed = new();
@@ -109,20 +108,6 @@ public sealed class UnservedGroupTests
         _bed.Coordinator.Compact();
         Assert.Empty(_bed.Coordinator.Log); // a tombstone for every record
         Assert.Equal(ErrorCode.None, _bed.Send(Heartbeat(MemberEpochs.Join)).Error);
-    }
-
-    [Fact]
-    public void A_share_group_whose_state_another_coordinator_has_is_not_deleted()
-    {
-        Load(GroupType.Share, hasMember: false);
-        var topics = new ShareGroupStatePartitionMetadataValue
-        {
-            InitializedTopics = [new() { TopicId = new Uuid(1, 2), TopicName = "t", Partitions = [0] }],
-        };
-        _bed.Coordinator.Append(new CoordinatorRecord(new ShareGroupStatePartitionMetadataKey { GroupId = GroupId }, topics, 0));
-        _bed.Coordinator.Restart();
-        Assert.Equal(ErrorCode.CoordinatorNotAvailable, _bed.Send(new DeleteGroupCommand(GroupId)).Error);
-        Assert.Single(List());
     }
 
     [Fact]
