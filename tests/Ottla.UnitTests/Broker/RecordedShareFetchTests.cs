@@ -26,12 +26,7 @@ public sealed class RecordedShareFetchTests
     ];
 
     [Theory]
-    [InlineData("sessions", 56)]
     [InlineData("acknowledgements", 47)]
-    [InlineData("versions", 7)]
-    [InlineData("limits", 50)]
-    [InlineData("in-flight", 79)]
-    [InlineData("locks", 35)]
     public async Task Members_are_answered_as_by_Kafka(string recording, int answers)
     {
         await using var run = await RecordedRun.StartAsync(recording);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.IO.Compression;
 using System.Text.Json;
 using Ottla.Kernel;
@@ -204,13 +205,14 @@ public sealed class RecordedShareGroupTests
             CheckRecords();
         }
 
+        /// <summary>Compares the records of one step; those of several members may come in any order.</summary>
         private void CheckRecords(IReadOnlyList<CoordinatorRecord>? written = null)
         {
-            foreach (var record in written ?? _bed.TakeRecords())
+            var ours = (written ?? _bed.TakeRecords()).Where(IsOfShareGroup).OrderBy(InOrder, StringComparer.Ordinal).ToList();
+            var theirs = ours.Select(_ => _expected.Dequeue())
+                .OrderBy(expected => expected.GetProperty("key").GetString(), StringComparer.OrdinalIgnoreCase).ToList();
+            foreach (var (record, expected) in ours.Zip(theirs))
             {
-                if (!IsOfShareGroup(record))
-                    continue;
-                var expected = _expected.Dequeue();
                 var key = Convert.FromHexString(expected.GetProperty("key").GetString()!);
                 Assert.Equal(Convert.ToHexString(key[2..]), Hex(record.Key, 0));
                 Assert.Equal((key[0] << 8) | key[1], record.Key.RecordKey);
@@ -221,6 +223,9 @@ public sealed class RecordedShareGroupTests
                 Written++;
             }
         }
+
+        private static string InOrder(CoordinatorRecord record) =>
+            record.Key.RecordKey.ToString("X4", CultureInfo.InvariantCulture) + Hex(record.Key, 0);
 
         private static bool IsOfShareGroup(CoordinatorRecord record) => record.Key.RecordKey is >= 10 and <= StatePartitionsKey;
 
