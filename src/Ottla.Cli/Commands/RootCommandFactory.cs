@@ -34,7 +34,7 @@ internal static class RootCommandFactory
             ClusterNoun.Create(),
             QuorumNoun.Create(),
             FeatureNoun.Create(),
-            PartitionCommand.Create(),
+            PartitionNoun.Create(),
             LogdirNoun.Create(),
             TxnNoun.Create(),
             BenchNoun.Create(),

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Ottla.Cli.Admin;
 using Ottla.Cli.KafkaTools;
 using Ottla.Client;
 using Ottla.Configuration;
@@ -68,7 +67,7 @@ internal sealed class ClusterCommand : Command
         catch (Exception e) when (Told(e))
         {
             await context.Output.FlushAsync();
-            await context.Error.WriteLineAsync(e is KafkaTimeoutException or AdminException || IsTimeout(e)
+            await context.Error.WriteLineAsync(e is KafkaTimeoutException || IsTimeout(e)
                 ? $"{e.Message}\nAsked: {context.Servers}." : e.Message);
             return e is ConfigException ? Commands.ExitCode.Usage : Commands.ExitCode.Failure;
         }
@@ -81,8 +80,7 @@ internal sealed class ClusterCommand : Command
 
     /// <summary>Whether an exception is for the user; any other is a bug.</summary>
     private static bool Told(Exception e) => e
-        is KafkaException or JavaException or ToolException or AdminException or ConfigException or IOException
-        or UnauthorizedAccessException;
+        is KafkaException or JavaException or ToolException or ConfigException or IOException or UnauthorizedAccessException;
 
     private static bool IsTimeout(Exception e) =>
         e is JavaException { Class: "org.apache.kafka.common.errors.TimeoutException" };

@@ -84,7 +84,13 @@ internal sealed class CommandContext : IAsyncDisposable
 
     /// <summary>Begins rows.</summary>
     /// <param name="columns">The columns.</param>
-    public RowWriter Rows(params string[] columns) => new(Output, Format, columns, Value(ConnectionOptions.Columns));
+    public RowWriter Rows(params string[] columns) =>
+        new(Output, Format, columns, Value(ConnectionOptions.Columns), widthMax: TableWidthMax);
+
+    /// <summary>How wide a table may be: as the terminal, and without a bound elsewhere, where others read it.</summary>
+    private int TableWidthMax =>
+        Console.IsOutputRedirected || Value(ConnectionOptions.Format) == RowFormats.Wide || Console.WindowWidth <= 0
+            ? int.MaxValue : Console.WindowWidth;
 
     /// <summary>Prints one thing: a line for each of what is known of it, or a row.</summary>
     public void Print(params (string Name, object? Value)[] fields)

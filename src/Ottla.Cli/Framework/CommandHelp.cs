@@ -48,13 +48,13 @@ internal sealed class CommandHelp : SynchronousCommandLineAction
         return text.ToString();
     }
 
+    /// <summary>What to tell beside a mistake in a command line.</summary>
+    public static string HintOf(Command command) => $"Usage: {UsageOf(command)}\n'{PathOf(command)} --help' explains the options.";
+
     /// <summary>How a command is called: <c>ottla topic create TOPIC... [options]</c>.</summary>
     public static string UsageOf(Command command)
     {
-        var names = new List<string>();
-        for (var each = command; each is not (null or RootCommand); each = each.Parents.OfType<Command>().FirstOrDefault())
-            names.Insert(0, each.Name);
-        var usage = string.Join(' ', names.Prepend("ottla"));
+        var usage = PathOf(command);
         if (command.Subcommands.Count > 0)
             usage += " COMMAND";
         foreach (var argument in command.Arguments.Where(each => !each.Hidden))
@@ -82,6 +82,14 @@ internal sealed class CommandHelp : SynchronousCommandLineAction
     {
         var names = string.Join(", ", option.Aliases.Prepend(option.Name));
         return option.HelpName is { } help ? $"{names} {help}" : names;
+    }
+
+    private static string PathOf(Command command)
+    {
+        var names = new List<string>();
+        for (var each = command; each is not (null or RootCommand); each = each.Parents.OfType<Command>().FirstOrDefault())
+            names.Insert(0, each.Name);
+        return string.Join(' ', names.Prepend("ottla"));
     }
 
     private static string NamesOf(Command command) => string.Join(", ", command.Aliases.Prepend(command.Name));

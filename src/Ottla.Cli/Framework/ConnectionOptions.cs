@@ -187,7 +187,8 @@ internal static class ConnectionOptions
     {
         var format = new Option<string?>("--format", "-o")
         {
-            Description = "text, json (an object a row) or tsv (no headings, for cut and awk). Default: text.",
+            Description = "text, wide (text that is not cut to fit the terminal), json (an object a row), yaml (a list) or tsv (no "
+                + "headings, for cut and awk). Default: text.",
             HelpName = "FORMAT",
         };
         format.AcceptOnlyFromAmong(RowFormats.Names);

@@ -20,26 +20,33 @@ internal enum RowFormat
 
     /// <summary>The cells of a row with tabs between them, without headings.</summary>
     Tsv,
+
+    /// <summary>A list of maps; a single map for one thing.</summary>
+    Yaml,
 }
 
 /// <summary>The names of formats.</summary>
 internal static class RowFormats
 {
+    /// <summary>Text whose tables are not cut to fit the terminal.</summary>
+    public const string Wide = "wide";
+
     /// <summary>All names.</summary>
-    public static readonly string[] Names = ["text", "json", "tsv"];
+    public static readonly string[] Names = ["text", Wide, "json", "yaml", "tsv"];
 
     /// <summary>The format of a name; text for none.</summary>
     public static RowFormat Of(string? name) => name switch
     {
         "json" => RowFormat.Json,
         "tsv" => RowFormat.Tsv,
+        "yaml" => RowFormat.Yaml,
         _ => RowFormat.Text,
     };
 }
 
 /// <summary>
-/// Prints rows of named columns. JSON and tab-separated rows are printed as they come; a table when all are there, because columns are as
-/// wide as their widest cell.
+/// Prints rows of named columns. JSON, YAML and tab-separated rows are printed as they come; a table when all are there, because columns
+/// are as wide as their widest cell.
 /// </summary>
 /// <remarks>
 /// A cell is null, text, a number, a bool, a time, a list of numbers or texts, or a map of texts. The names of columns and the types of
@@ -54,8 +61,10 @@ internal sealed class RowWriter
     private readonly string[] _columns;
     private readonly int[] _chosen;
     private readonly bool _isRecord;
+    private readonly int _widthMax;
     private readonly List<string[]> _rows = [];
     private readonly ArrayBufferWriter<byte> _buffer = new();
+    private bool _hasRows;
 
     /// <summary>Makes a writer.</summary>
     /// <param name="output">Where to.</param>
@@ -63,10 +72,12 @@ internal sealed class RowWriter
     /// <param name="columns">The columns that there are, by their JSON names.</param>
     /// <param name="chosen">Those that are wanted; null for all.</param>
     /// <param name="isRecord">Whether there is only one row, which text shows a line a cell.</param>
+    /// <param name="widthMax">How wide a table may be.</param>
     /// <exception cref="ConfigException">There is no such column.</exception>
-    public RowWriter(TextWriter output, RowFormat format, string[] columns, string? chosen, bool isRecord = false)
+    public RowWriter(
+        TextWriter output, RowFormat format, string[] columns, string? chosen, bool isRecord = false, int widthMax = int.MaxValue)
     {
-        (_output, _format, _columns, _isRecord) = (output, format, columns, isRecord);
+        (_output, _format, _columns, _isRecord, _widthMax) = (output, format, columns, isRecord, widthMax);
         _chosen = chosen is null
             ? [.. Enumerable.Range(0, columns.Length)]
             : [.. chosen.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(Find)];
@@ -78,9 +89,10 @@ internal sealed class RowWriter
     {
         if (cells.Length != _columns.Length)
             throw new ArgumentException($"{cells.Length} cells for {_columns.Length} columns", nameof(cells));
-        if (_format == RowFormat.Json)
+        if (_format is RowFormat.Json or RowFormat.Yaml)
         {
-            _output.WriteLine(JsonOf(cells));
+            _output.WriteLine(_format == RowFormat.Json ? JsonOf(cells) : YamlOf(cells));
+            _hasRows = true;
             return;
         }
 
@@ -95,6 +107,8 @@ internal sealed class RowWriter
     /// <param name="whenEmpty">What text says when there are no rows; null for nothing.</param>
     public void End(string? whenEmpty = null)
     {
+        if (_format == RowFormat.Yaml && !_hasRows)
+            _output.WriteLine("[]"); // nothing at all would be read as null
         if (_format != RowFormat.Text)
             return;
         if (_rows.Count == 0)
@@ -113,7 +127,7 @@ internal sealed class RowWriter
         }
         else
         {
-            _output.Write(TextTable.Of([headings, .. _rows]));
+            _output.Write(TextTable.Of([headings, .. _rows], _widthMax));
         }
 
         _rows.Clear();
@@ -146,21 +160,30 @@ internal sealed class RowWriter
         return index >= 0 ? index : throw new ConfigException($"There is no column '{name}'. There are {string.Join(", ", _columns)}.");
     }
 
-    private string JsonOf(object?[] cells)
+    /// <summary>A map, each of whose values is written as JSON, which YAML contains.</summary>
+    private string YamlOf(object?[] cells)
+    {
+        var lines = _chosen.Select(column => $"{_columns[column]}: {JsonOf(json => Write(json, cells[column]))}");
+        return _isRecord ? string.Join('\n', lines) : $"- {string.Join("\n  ", lines)}";
+    }
+
+    private string JsonOf(object?[] cells) => JsonOf(json =>
+    {
+        json.WriteStartObject();
+        foreach (var column in _chosen)
+        {
+            json.WritePropertyName(_columns[column]);
+            Write(json, cells[column]);
+        }
+
+        json.WriteEndObject();
+    });
+
+    private string JsonOf(Action<Utf8JsonWriter> write)
     {
         _buffer.ResetWrittenCount();
         using (var json = new Utf8JsonWriter(_buffer, Json))
-        {
-            json.WriteStartObject();
-            foreach (var column in _chosen)
-            {
-                json.WritePropertyName(_columns[column]);
-                Write(json, cells[column]);
-            }
-
-            json.WriteEndObject();
-        }
-
+            write(json);
         return Encoding.UTF8.GetString(_buffer.WrittenSpan);
     }
 

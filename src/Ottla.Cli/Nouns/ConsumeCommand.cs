@@ -34,19 +34,32 @@ internal static class ConsumeCommand
         CommonOptions.Flag("--key", "Print the key, a tab and the value: the same as --print '%k\\t%v\\n'.", "-k");
     private static readonly Option<string?> Grep =
         CommonOptions.Text("--grep", "Only records whose value matches this expression.", "REGEX");
+    private static readonly Option<string?> Decode = NewDecode();
     private static readonly Option<bool> Committed = CommonOptions.Flag(
         "--committed", "Only records of transactions that are committed, and of none (isolation.level=read_committed).");
 
     public static Command Create() => new ClusterCommand(
         "consume", "Print records; with --format json an object for each, which 'ottla produce --input json' reads.",
         "consume orders --from -2h --print '%p:%o %k %v\\n'", RunAsync, Topics, Partition, From, Max, Follow, Idle, Group, Print, Key, Grep,
-        Committed);
+        Decode, Committed);
+
+    private static Option<string?> NewDecode()
+    {
+        var decode = CommonOptions.Text(
+            "--decode", "Print the records of an internal topic as JSON: offsets or groups (of __consumer_offsets), transactions or share.",
+            "KIND");
+        decode.AcceptOnlyFromAmong(RecordDecoding.Names);
+        return decode;
+    }
 
     private static async Task RunAsync(CommandContext context)
     {
+        var decoding = context.Value(Decode) is { } kind ? RecordDecoding.Of(kind) : null;
         var format = context.Format switch
         {
-            RowFormat.Json => RecordFormat.Json(),
+            RowFormat.Yaml => RecordFormat.Yaml(decoding),
+            RowFormat.Json => RecordFormat.Json(decoding),
+            _ when decoding is not null => RecordFormat.Json(decoding),
             RowFormat.Tsv => RecordFormat.Of("%t\\t%p\\t%o\\t%d\\t%k\\t%v\\n"),
             _ => RecordFormat.Of(context.Value(Print) ?? (context.Value(Key) ? "%k\\t%v\\n" : "%v\\n")),
         };

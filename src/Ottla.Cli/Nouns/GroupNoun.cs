@@ -4,7 +4,6 @@ using Ottla.Cli.KafkaTools.Groups;
 using Ottla.Client;
 using Ottla.Configuration;
 using Ottla.Kernel;
-using Ottla.Protocol;
 
 namespace Ottla.Cli.Nouns;
 
@@ -13,7 +12,8 @@ internal static class GroupNoun
 {
     public static Command Create() => ClusterCommand.Noun(
         "group", "List and describe groups, see how far behind they are, set and delete their offsets.", CreateList(), CreateDescribe(),
-        CreateLag(), CreateMembers(), CreateReset(), CreateDelete(), CreateDeleteOffsets(), CreateRemoveMember());
+        CreateLag(), CreateMembers(), CreateReset(), GroupOffsetFiles.CreateExport(), GroupOffsetFiles.CreateImport(), CreateDelete(),
+        CreateDeleteOffsets(), CreateRemoveMember());
 
     private static Argument<string[]> Groups(bool mayBeNone) => new("group")
     {
@@ -150,34 +150,8 @@ internal static class GroupNoun
                 if (partitions.Count == 0)
                     throw new ConfigException($"The group {groupId} has no offsets: say for which --topic they are to be set.");
                 var plan = await PlanAsync(context, planner, groupId, partitions, context.Value(to)!);
-                if (!context.Value(CommonOptions.DryRun))
-                {
-                    if (!context.Confirm($"Set the offsets of {groupId} in {plan.Count} partitions?"))
-                        return;
-                    var results = await context.Admin.AlterConsumerGroupOffsetsAsync(
-                        groupId, [.. plan.Select(each => new PartitionOffset(each.Key, new CommitOffset(each.Value)))]);
-                    foreach (var (partition, result) in results.Where(each => !each.Value.IsSuccess))
-                        Refused(context, groupId, partition, result);
-                    plan = plan.Where(each => results[each.Key].IsSuccess).ToDictionary();
-                }
-
-                var rows = context.Rows("group", "topic", "partition", "before", "after");
-                foreach (var (partition, offset) in plan.OrderBy(each => each.Key.Topic, StringComparer.Ordinal)
-                    .ThenBy(each => each.Key.Partition))
-                    rows.Add(groupId, partition.Topic, partition.Partition, known.TryGetValue(partition, out var old) ? old.Offset : null,
-                        offset);
-                rows.End();
-                if (context.Value(CommonOptions.DryRun))
-                    context.Note("Nothing was changed: this is what would be.");
+                await GroupOffsetChange.ApplyAsync(context, [new GroupOffsetChange(groupId, known, plan)]);
             }, group, topics, to, CommonOptions.Yes, CommonOptions.DryRun);
-    }
-
-    private static void Refused(CommandContext context, string groupId, TopicPartition partition, AdminResult result)
-    {
-        if (result.Error == ErrorCode.UnknownMemberId)
-            context.Fail($"{partition}: the group {groupId} has members. Stop them first; 'ottla group members {groupId}' names them.");
-        else
-            context.Failed($"{partition}", result);
     }
 
     private static async Task<IReadOnlyList<TopicPartition>> ResetPartitionsAsync(
@@ -185,9 +159,7 @@ internal static class GroupNoun
     {
         if (topics.Length == 0)
             return [.. known.Keys];
-        var partitions = topics.Where(text => text.Contains(':')).SelectMany(text => CommonOptions.Partitions(text, "--topic")).ToList();
-        partitions.AddRange(await TopicNames.PartitionsAsync(context, [.. topics.Where(text => !text.Contains(':'))]));
-        return [.. partitions.Distinct()];
+        return await TopicNames.OfPartitionsAsync(context, topics, "--topic");
     }
 
     private static Task<IReadOnlyDictionary<TopicPartition, long>> PlanAsync(

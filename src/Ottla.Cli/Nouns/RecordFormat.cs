@@ -8,6 +8,8 @@ using System.Text.Unicode;
 using Ottla.Client;
 using Ottla.Configuration;
 using Ottla.Kernel;
+using Ottla.Protocol;
+using Ottla.Storage.Inspection;
 
 namespace Ottla.Cli.Nouns;
 
@@ -19,11 +21,19 @@ internal sealed class RecordFormat
     private readonly List<(char Verb, byte[] Text)> _parts = [];
     private readonly ArrayBufferWriter<byte> _buffer = new();
     private readonly Utf8JsonWriter? _json;
+    private byte[] _lineStart = [];
+    private RecordDecoding? _decoding;
 
     private RecordFormat(bool isJson) => _json = isJson ? new Utf8JsonWriter(_buffer, JsonOptions) : null;
 
     /// <summary>An object a record, each on a line. 'ottla produce --input json' reads it.</summary>
-    public static RecordFormat Json() => new(isJson: true);
+    /// <param name="decoding">Which records of an internal topic are shown, decoded; null for all records as they are.</param>
+    public static RecordFormat Json(RecordDecoding? decoding = null) => new(isJson: true) { _decoding = decoding };
+
+    /// <summary>The same as a list in YAML, which contains JSON.</summary>
+    /// <inheritdoc cref="Json"/>
+    public static RecordFormat Yaml(RecordDecoding? decoding = null) =>
+        new(isJson: true) { _decoding = decoding, _lineStart = "- "u8.ToArray() };
 
     /// <summary>A pattern: <c>%t %p %o %k %v %h %d %e</c> and others, and <c>\n \t \\ \0</c>.</summary>
     /// <exception cref="ConfigException">There is no such verb.</exception>
@@ -73,13 +83,18 @@ internal sealed class RecordFormat
     /// <param name="record">The record.</param>
     /// <param name="leaderEpoch">The epoch of the leader that wrote it.</param>
     /// <param name="output">Where to.</param>
-    public void Write(TopicPartition partition, byte[] topic, in RawRecord record, int leaderEpoch, Stream output)
+    /// <returns>Whether it is one that is shown.</returns>
+    /// <exception cref="ProtocolException">It cannot be decoded.</exception>
+    public bool Write(TopicPartition partition, byte[] topic, in RawRecord record, int leaderEpoch, Stream output)
     {
+        if (_decoding is not null && !_decoding.Shows(record))
+            return false;
         if (_json is not null)
         {
             WriteJson(partition, record);
+            output.Write(_lineStart);
             output.Write(_buffer.WrittenSpan);
-            return;
+            return true;
         }
 
         foreach (var (verb, text) in _parts)
@@ -127,6 +142,8 @@ internal sealed class RecordFormat
                     break;
             }
         }
+
+        return true;
     }
 
     private static string TimeOf(long timestampMs) => DateTimeOffset.FromUnixTimeMilliseconds(
@@ -164,8 +181,7 @@ internal sealed class RecordFormat
         json.WriteNumber("partition"u8, partition.Partition);
         json.WriteNumber("offset"u8, record.Offset);
         json.WriteNumber("timestamp"u8, record.TimestampMs);
-        Bytes(json, "key", "keyBase64", record.HasKey, record.Key.Span);
-        Bytes(json, "value", "valueBase64", record.HasValue, record.Value.Span);
+        WriteKeyAndValue(json, record);
         if (record.Headers.Count > 0)
         {
             json.WriteStartArray("headers"u8);
@@ -183,6 +199,18 @@ internal sealed class RecordFormat
         json.WriteEndObject();
         json.Flush();
         _buffer.Write("\n"u8);
+    }
+
+    private void WriteKeyAndValue(Utf8JsonWriter json, in RawRecord record)
+    {
+        if (_decoding is not null)
+        {
+            RecordJson.WriteRecord(json, _decoding.Decoder, record.Key.Span, record.Value.Span, isDeletion: !record.HasValue);
+            return;
+        }
+
+        Bytes(json, "key", "keyBase64", record.HasKey, record.Key.Span);
+        Bytes(json, "value", "valueBase64", record.HasValue, record.Value.Span);
     }
 
     /// <summary>Text as it is, other bytes in Base64 under another name, null for none.</summary>

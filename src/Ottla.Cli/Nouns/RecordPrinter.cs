@@ -1,6 +1,8 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using Ottla.Cli.KafkaTools;
 using Ottla.Client;
+using Ottla.Protocol;
 
 namespace Ottla.Cli.Nouns;
 
@@ -33,12 +35,26 @@ internal sealed class RecordPrinter(RecordFormat format, Regex? pattern, Stream 
             Unfinished = new PartitionOffset(batch.TopicPartition, new CommitOffset(record.Offset + 1, batch.LeaderEpoch));
             if (record.Offset >= end || (pattern is not null && !pattern.IsMatch(Encoding.UTF8.GetString(record.Value.Span))))
                 continue;
-            format.Write(batch.TopicPartition, _topicBytes, record, batch.LeaderEpoch, output);
+            if (!TryWrite(batch, record))
+                continue;
             _count++;
             if (IsDone)
                 return;
         }
 
         Unfinished = null;
+    }
+
+    private bool TryWrite(RawBatch batch, in RawRecord record)
+    {
+        try
+        {
+            return format.Write(batch.TopicPartition, _topicBytes, record, batch.LeaderEpoch, output);
+        }
+        catch (ProtocolException e)
+        {
+            throw new ToolException(
+                $"The record at offset {record.Offset} of {batch.TopicPartition} is not one of those that --decode names: {e.Message}");
+        }
     }
 }

@@ -34,6 +34,18 @@ internal static class TopicNames
         return [.. found.Distinct()];
     }
 
+    /// <summary>
+    /// The partitions that texts name: <c>orders:0,1</c>, or all of <c>orders</c>. Topics that are not there are told of.
+    /// </summary>
+    /// <exception cref="ConfigException">A text cannot be read.</exception>
+    public static async Task<IReadOnlyList<TopicPartition>> OfPartitionsAsync(
+        CommandContext context, IReadOnlyCollection<string> texts, string option)
+    {
+        var partitions = texts.Where(text => text.Contains(':')).SelectMany(text => CommonOptions.Partitions(text, option)).ToList();
+        partitions.AddRange(await PartitionsAsync(context, [.. texts.Where(text => !text.Contains(':'))]));
+        return [.. partitions.Distinct()];
+    }
+
     /// <summary>The partitions of topics, in order. Topics that are not there are told of.</summary>
     public static async Task<IReadOnlyList<TopicPartition>> PartitionsAsync(CommandContext context, IReadOnlyCollection<string> topics)
     {

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
-using Ottla.Cli.Admin;
+using Ottla.Cli.KafkaTools;
 using Ottla.Kernel;
 using Ottla.StateMachines.Balancing;
 
@@ -26,7 +26,7 @@ internal sealed class ClusterPlanner(ClusterReader reader)
     public IReadOnlyList<string> Notes => _notes;
 
     /// <summary>Makes a plan.</summary>
-    /// <exception cref="AdminException">The cluster does not answer, or has no such broker or topic.</exception>
+    /// <exception cref="ToolException">The cluster does not answer, or has no such broker or topic.</exception>
     public async Task<ReassignmentPlan> PlanAsync(PlanOptions options)
     {
         var brokers = await reader.BrokersAsync();
@@ -79,19 +79,19 @@ internal sealed class ClusterPlanner(ClusterReader reader)
         foreach (var id in options.Added)
         {
             if (brokers.FirstOrDefault(broker => broker.Id == id) is not { } broker)
-                throw new AdminException($"Broker {id} is not in the cluster. Start it first; {Known(brokers)} are there.");
+                throw new ToolException($"Broker {id} is not in the cluster. Start it first; {Known(brokers)} are there.");
             if (broker.IsFenced)
-                throw new AdminException($"Broker {id} is fenced: it does not answer the controller, and can take no replicas.");
+                throw new ToolException($"Broker {id} is fenced: it does not answer the controller, and can take no replicas.");
         }
 
         foreach (var id in options.Removed)
         {
             if (brokers.All(broker => broker.Id != id) && !partitions.Any(partition => partition.Replicas.Contains(id)))
-                throw new AdminException($"Broker {id} is not in the cluster, and no partition names it; {Known(brokers)} are there.");
+                throw new ToolException($"Broker {id} is not in the cluster, and no partition names it; {Known(brokers)} are there.");
         }
 
         if (options.Topics.FirstOrDefault(topic => partitions.All(partition => partition.Id.Topic != topic)) is { } unknown)
-            throw new AdminException($"There is no topic {unknown}.");
+            throw new ToolException($"There is no topic {unknown}.");
     }
 
     private void Note(

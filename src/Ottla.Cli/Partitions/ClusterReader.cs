@@ -1,20 +1,16 @@
 using System.Collections.Immutable;
-using Ottla.Cli.Admin;
+using Ottla.Cli.KafkaTools;
+using Ottla.Client;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.Protocol.Messages;
-using Ottla.Requests;
 
 namespace Ottla.Cli.Partitions;
 
 /// <summary>A broker as the cluster tells of it.</summary>
-/// <param name="Address">Its id, and where it listens.</param>
+/// <param name="Id">Its id.</param>
 /// <param name="Rack">Its rack, if it has one.</param>
 /// <param name="IsFenced">Whether it has fallen silent.</param>
-internal sealed record BrokerState(NodeAddress Address, string? Rack, bool IsFenced)
-{
-    public int Id => Address.Id;
-}
+internal sealed record BrokerState(int Id, string? Rack, bool IsFenced);
 
 /// <summary>A partition as the cluster tells of it.</summary>
 /// <param name="Id">Its topic and number.</param>
@@ -39,92 +35,71 @@ internal sealed record OngoingReassignment(ImmutableArray<int> Replicas, Immutab
 internal sealed record BrokerDisks(long FreeBytes, bool TakesReplicas, IReadOnlyDictionary<TopicPartition, long> Sizes);
 
 /// <summary>Asks a cluster for what plans and moves are made of. Used by one command.</summary>
-internal sealed class ClusterReader(AdminConnection connection)
+/// <param name="admin">The cluster.</param>
+/// <param name="time">The clock of what is not waited for longer.</param>
+internal sealed class ClusterReader(IAdmin admin, TimeProvider time)
 {
+    private const int NoLeader = -1;
+
     /// <summary>All registered brokers, fenced ones too, by id.</summary>
-    public async Task<IReadOnlyList<BrokerState>> BrokersAsync()
-    {
-        var request = new DescribeClusterRequest { IncludeFencedBrokers = true };
-        var answer = await connection.SendAsync<DescribeClusterRequest, DescribeClusterResponse>(
-            _ => request, answer => ((ErrorCode)answer.ErrorCode, answer.ErrorMessage));
-        return
-        [
-            .. answer.Brokers.OrderBy(broker => broker.BrokerId).Select(broker =>
-                new BrokerState(new NodeAddress(broker.BrokerId, broker.Host, broker.Port), broker.Rack, broker.IsFenced)),
-        ];
-    }
+    public async Task<IReadOnlyList<BrokerState>> BrokersAsync() =>
+    [
+        .. (await admin.DescribeClusterAsync(includeFencedBrokers: true)).Brokers.OrderBy(broker => broker.Id)
+            .Select(broker => new BrokerState(broker.Id, broker.Rack, broker.IsFenced)),
+    ];
 
     /// <summary>Partitions, by topic and number.</summary>
     /// <param name="topics">The topics; null for all. Those that are not there are left out.</param>
     public async Task<IReadOnlyList<PartitionState>> PartitionsAsync(IEnumerable<string>? topics = null)
     {
-        var request = new MetadataRequest
-        {
-            Topics = topics?.Distinct(StringComparer.Ordinal)
-                .Select(name => new MetadataRequest.MetadataRequestTopic { Name = name }).ToArray(),
-            AllowAutoTopicCreation = false,
-        };
-        var answer = await connection.SendAsync<MetadataRequest, MetadataResponse>(_ => request, answer =>
-            answer.ErrorCode != (short)ErrorCode.None ? ((ErrorCode)answer.ErrorCode, null) : Failure(answer.Topics));
+        var names = topics ?? (await admin.ListTopicsAsync(includeInternal: true)).Select(topic => topic.Name);
+        var described = await admin.DescribeTopicsAsync(names.Distinct(StringComparer.Ordinal));
         return
         [
-            .. answer.Topics.Where(topic => topic.ErrorCode == (short)ErrorCode.None).OrderBy(topic => topic.Name, StringComparer.Ordinal)
-                .SelectMany(topic => topic.Partitions.OrderBy(partition => partition.PartitionIndex).Select(partition => new PartitionState(
-                    new TopicPartition(topic.Name!, partition.PartitionIndex), partition.LeaderId, [.. partition.ReplicaNodes]))),
+            .. described.Values.Where(topic => topic.Error != ErrorCode.UnknownTopicOrPartition).Select(topic => topic.Value)
+                .OrderBy(topic => topic.Name, StringComparer.Ordinal)
+                .SelectMany(topic => topic.Partitions.OrderBy(partition => partition.Index).Select(partition => new PartitionState(
+                    new TopicPartition(topic.Name, partition.Index), partition.LeaderId ?? NoLeader, [.. partition.Replicas]))),
         ];
     }
 
     /// <summary>The reassignments that are under way.</summary>
-    public async Task<IReadOnlyDictionary<TopicPartition, OngoingReassignment>> OngoingAsync()
-    {
-        var answer = await connection.SendAsync<ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse>(
-            timeout => new ListPartitionReassignmentsRequest { TimeoutMs = (int)timeout.TotalMilliseconds, Topics = null },
-            answer => ((ErrorCode)answer.ErrorCode, answer.ErrorMessage));
-        return answer.Topics.SelectMany(topic => topic.Partitions.Select(partition => (
-                Id: new TopicPartition(topic.Name, partition.PartitionIndex),
-                Reassignment: new OngoingReassignment(
-                    [.. partition.Replicas], [.. partition.AddingReplicas], [.. partition.RemovingReplicas]))))
-            .ToDictionary(each => each.Id, each => each.Reassignment);
-    }
+    public async Task<IReadOnlyDictionary<TopicPartition, OngoingReassignment>> OngoingAsync() =>
+        (await admin.ListPartitionReassignmentsAsync()).ToDictionary(each => each.Key, each => new OngoingReassignment(
+            [.. each.Value.Replicas], [.. each.Value.AddingReplicas], [.. each.Value.RemovingReplicas]));
 
     /// <summary>A broker's disks.</summary>
     /// <param name="broker">The broker, which is asked itself.</param>
     /// <param name="partitions">The partitions whose sizes are wanted; null for all.</param>
     /// <param name="patience">How long it may take; null for as long as any call.</param>
+    /// <exception cref="ToolException">The broker does not answer in that time.</exception>
     public async Task<BrokerDisks> DisksAsync(
         BrokerState broker, IReadOnlyCollection<TopicPartition>? partitions = null, TimeSpan? patience = null)
     {
-        var request = new DescribeLogDirsRequest
+        using var deadline = new CancellationTokenSource(patience ?? Timeout.InfiniteTimeSpan, time);
+        try
         {
-            Topics = partitions?.GroupBy(partition => partition.Topic).Select(topic => new DescribeLogDirsRequest.DescribableLogDirTopic
-            {
-                Topic = topic.Key,
-                Partitions = [.. topic.Select(partition => partition.Partition)],
-            }).ToArray(),
-        };
-        var answer = await connection.SendToAsync<DescribeLogDirsRequest, DescribeLogDirsResponse>(
-            broker.Address, patience, _ => request, answer => ((ErrorCode)answer.ErrorCode, null));
-        var online = answer.Results.Where(directory => directory.ErrorCode == (short)ErrorCode.None).ToList();
-        var open = online.Where(directory => !directory.IsCordoned).ToList();
-        var sizes = new Dictionary<TopicPartition, long>();
-        foreach (var topic in online.SelectMany(directory => directory.Topics))
-        {
-            foreach (var partition in topic.Partitions.Where(partition => !partition.IsFutureKey))
-                sizes[new TopicPartition(topic.Name, partition.PartitionIndex)] = partition.PartitionSize;
+            var directories = (await admin.DescribeLogDirsAsync([broker.Id], partitions, deadline.Token))[broker.Id].Value.Values;
+            return DisksOf([.. directories.Where(directory => directory.Error == ErrorCode.None)]);
         }
-
-        // Directories of one volume tell of the same room, which is there once.
-        var free = open.Any(directory => directory.UsableBytes < 0)
-            ? long.MaxValue
-            : open.DistinctBy(directory => (directory.TotalBytes, directory.UsableBytes >> 20)).Sum(directory => directory.UsableBytes);
-        return new BrokerDisks(free, open.Count > 0, sizes);
+        catch (OperationCanceledException) when (deadline.IsCancellationRequested)
+        {
+            throw new ToolException($"Broker {broker.Id} did not answer in {patience!.Value.TotalSeconds} s.");
+        }
     }
 
-    /// <summary>The error of a topic, unless it is only gone.</summary>
-    private static (ErrorCode, string?) Failure(MetadataResponse.MetadataResponseTopic[] topics)
+    private static BrokerDisks DisksOf(IReadOnlyList<LogDirDescription> online)
     {
-        var failed = Array.Find(topics, topic =>
-            (ErrorCode)topic.ErrorCode is not (ErrorCode.None or ErrorCode.UnknownTopicOrPartition or ErrorCode.UnknownTopicId));
-        return failed is null ? (ErrorCode.None, null) : ((ErrorCode)failed.ErrorCode, $"topic {failed.Name}");
+        var open = online.Where(directory => !directory.IsCordoned).ToList();
+        var sizes = new Dictionary<TopicPartition, long>();
+        foreach (var (partition, replica) in online.SelectMany(directory => directory.Replicas).Where(each => !each.Value.IsFuture))
+            sizes[partition] = replica.SizeBytes;
+
+        // Directories of one volume tell of the same room, which is there once.
+        var free = open.Any(directory => directory.UsableBytes is null)
+            ? long.MaxValue
+            : open.DistinctBy(directory => (directory.TotalBytes, directory.UsableBytes >> 20))
+                .Sum(directory => directory.UsableBytes!.Value);
+        return new BrokerDisks(free, open.Count > 0, sizes);
     }
 }

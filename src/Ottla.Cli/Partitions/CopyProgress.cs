@@ -1,5 +1,6 @@
 using System.Globalization;
-using Ottla.Cli.Admin;
+using Ottla.Cli.KafkaTools;
+using Ottla.Client;
 using Ottla.Kernel;
 
 namespace Ottla.Cli.Partitions;
@@ -37,11 +38,15 @@ internal sealed class CopyProgress(ClusterReader reader, TimeProvider time)
             {
                 List<TopicPartition> wanted = [.. unknown.Where(move => Involves(move, broker.Id)).Select(move => move.Entry.Id)];
                 if (broker.IsFenced)
-                    throw new AdminException("fenced");
+                {
+                    silent.Add(broker.Id);
+                    continue;
+                }
+
                 foreach (var (partition, bytes) in (await reader.DisksAsync(broker, wanted, Patience)).Sizes)
                     there[(partition, broker.Id)] = bytes;
             }
-            catch (AdminException) // it is told of
+            catch (Exception e) when (e is ToolException or KafkaException) // it is told of
             {
                 silent.Add(broker.Id);
             }

@@ -1,15 +1,15 @@
 using System.Collections.Immutable;
-using Ottla.Cli.Admin;
+using Ottla.Client;
 using Ottla.Kernel;
 
 namespace Ottla.Cli.Partitions;
 
 /// <summary>Takes reassignments back that are under way, and removes their throttle. Used by one command.</summary>
-internal sealed class PartitionCanceller(AdminConnection connection, TextWriter output)
+internal sealed class PartitionCanceller(IAdmin admin, TextWriter output, TimeProvider time)
 {
-    private readonly ClusterReader _reader = new(connection);
-    private readonly Reassigner _reassigner = new(connection);
-    private readonly ReplicationThrottle _throttle = new(connection);
+    private readonly ClusterReader _reader = new(admin, time);
+    private readonly Reassigner _reassigner = new(admin);
+    private readonly ReplicationThrottle _throttle = new(admin);
 
     /// <summary>Cancels those of a plan, or all.</summary>
     /// <param name="plan">The plan; null for all reassignments.</param>

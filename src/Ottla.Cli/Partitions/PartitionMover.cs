@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
-using Ottla.Cli.Admin;
+using Ottla.Cli.KafkaTools;
+using Ottla.Client;
 using Ottla.Kernel;
 
 namespace Ottla.Cli.Partitions;
@@ -17,7 +18,7 @@ internal sealed record MoveOptions(long? ThrottleBytesPerSecond, int ParallelMax
 /// <remarks>
 /// All state is in the cluster. A run that is interrupted leaves what has begun under way, with its throttle, and the next one goes on.
 /// </remarks>
-internal sealed class PartitionMover(AdminConnection connection, TextWriter output, TimeProvider time)
+internal sealed class PartitionMover(IAdmin admin, TextWriter output, TimeProvider time)
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(5);
@@ -25,10 +26,10 @@ internal sealed class PartitionMover(AdminConnection connection, TextWriter outp
     /// <summary>So long without a byte or a partition more, and it is said for whom the rest may wait.</summary>
     private static readonly TimeSpan StallTime = TimeSpan.FromSeconds(60);
 
-    private readonly ClusterReader _reader = new(connection);
-    private readonly Reassigner _reassigner = new(connection);
-    private readonly ReplicationThrottle _throttle = new(connection);
-    private readonly CopyProgress _progress = new(new ClusterReader(connection), time);
+    private readonly ClusterReader _reader = new(admin, time);
+    private readonly Reassigner _reassigner = new(admin);
+    private readonly ReplicationThrottle _throttle = new(admin);
+    private readonly CopyProgress _progress = new(new ClusterReader(admin, time), time);
 
     private IReadOnlyList<BrokerState> _brokers = [];
     private CopyProgress.State? _lastState;
@@ -40,7 +41,7 @@ internal sealed class PartitionMover(AdminConnection connection, TextWriter outp
     /// <param name="options">How.</param>
     /// <param name="stop">Ends it early; what is under way goes on in the cluster.</param>
     /// <returns>Whether everything is where the plan wants it.</returns>
-    /// <exception cref="AdminException">The plan does not fit the cluster, or the cluster does not answer.</exception>
+    /// <exception cref="ToolException">The plan does not fit the cluster, or the cluster does not answer.</exception>
     public async Task<bool> MoveAsync(PlanFile plan, MoveOptions options, CancellationToken stop)
     {
         if (plan.NamesDirectories)
@@ -88,7 +89,7 @@ internal sealed class PartitionMover(AdminConnection connection, TextWriter outp
         {
             foreach (var id in move.Destinations.Where(id => !alive.Contains(id)))
             {
-                throw new AdminException(
+                throw new ToolException(
                     $"{move.Entry.Id} cannot go to broker {id}, which {(Knows(id) ? "is fenced" : "is not in the cluster")}.");
             }
         }
@@ -97,7 +98,7 @@ internal sealed class PartitionMover(AdminConnection connection, TextWriter outp
         if (failed.Count > 0)
         {
             var more = failed.Count > 1 ? $" The like holds for {failed.Count - 1} more." : "";
-            throw new AdminException($"The plan does not fit the cluster. {failed[0].Entry.Id}: {failed[0].Problem}.{more}");
+            throw new ToolException($"The plan does not fit the cluster. {failed[0].Entry.Id}: {failed[0].Problem}.{more}");
         }
     }
 

@@ -2,18 +2,18 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using Ottla.Cli.Admin;
+using Ottla.Client;
 using Ottla.Kernel;
 
 namespace Ottla.Cli.Partitions;
 
 /// <summary>Tells which reassignments are under way, how far they are, and which throttles are set. Used by one command.</summary>
-internal sealed class PartitionStatus(AdminConnection connection)
+internal sealed class PartitionStatus(IAdmin admin, TimeProvider time)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
-    private readonly ClusterReader _reader = new(connection);
-    private readonly ReplicationThrottle _throttle = new(connection);
+    private readonly ClusterReader _reader = new(admin, time);
+    private readonly ReplicationThrottle _throttle = new(admin);
 
     /// <summary>What is known of the cluster's reassignments.</summary>
     /// <param name="Moves">Those that are under way.</param>

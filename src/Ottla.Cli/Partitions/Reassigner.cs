@@ -1,14 +1,13 @@
 using System.Collections.Immutable;
 using System.Globalization;
-using Ottla.Cli.Admin;
+using Ottla.Client;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.Protocol.Messages;
 
 namespace Ottla.Cli.Partitions;
 
 /// <summary>Begins and cancels reassignments, and elects preferred leaders. Used by one command.</summary>
-internal sealed class Reassigner(AdminConnection connection)
+internal sealed class Reassigner(IAdmin admin)
 {
     /// <summary>The controller writes up to two records for a partition, and refuses requests with more than 10,000.</summary>
     private const int PartitionsPerRequest = 1000;
@@ -21,16 +20,9 @@ internal sealed class Reassigner(AdminConnection connection)
         var refused = new Dictionary<TopicPartition, string>();
         foreach (var some in partitions.Chunk(PartitionsPerRequest))
         {
-            var answer = await connection.SendAsync<AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse>(
-                timeout => Request(some, timeout), answer => ((ErrorCode)answer.ErrorCode, answer.ErrorMessage));
-            foreach (var topic in answer.Responses)
-            {
-                foreach (var partition in topic.Partitions.Where(partition => partition.ErrorCode != (short)ErrorCode.None))
-                {
-                    refused[new TopicPartition(topic.Name, partition.PartitionIndex)] =
-                        new AdminException((ErrorCode)partition.ErrorCode, partition.ErrorMessage).Message;
-                }
-            }
+            var results = await admin.AlterPartitionReassignmentsAsync(
+                some.ToDictionary(each => each.Partition, IReadOnlyList<int>? (each) => each.Replicas));
+            Note(refused, results);
         }
 
         return refused;
@@ -43,31 +35,7 @@ internal sealed class Reassigner(AdminConnection connection)
         var refused = new Dictionary<TopicPartition, string>();
         foreach (var some in partitions.Chunk(PartitionsPerRequest))
         {
-            var answer = await connection.SendAsync<ElectLeadersRequest, ElectLeadersResponse>(
-                timeout => new ElectLeadersRequest
-                {
-                    ElectionType = 0,
-                    TimeoutMs = (int)timeout.TotalMilliseconds,
-                    TopicPartitions =
-                    [
-                        .. some.GroupBy(partition => partition.Topic).Select(topic => new ElectLeadersRequest.TopicPartitionsData
-                        {
-                            Topic = topic.Key, Partitions = [.. topic.Select(partition => partition.Partition)],
-                        }),
-                    ],
-                },
-                answer => ((ErrorCode)answer.ErrorCode, null));
-            foreach (var topic in answer.ReplicaElectionResults)
-            {
-                foreach (var partition in topic.PartitionResult)
-                {
-                    if ((ErrorCode)partition.ErrorCode is not (ErrorCode.None or ErrorCode.ElectionNotNeeded))
-                    {
-                        refused[new TopicPartition(topic.Topic, partition.PartitionId)] =
-                            new AdminException((ErrorCode)partition.ErrorCode, partition.ErrorMessage).Message;
-                    }
-                }
-            }
+            Note(refused, await admin.ElectLeadersAsync(ElectionType.Preferred, some));
         }
 
         return refused;
@@ -83,24 +51,12 @@ internal sealed class Reassigner(AdminConnection connection)
             : names;
     }
 
-    private static AlterPartitionReassignmentsRequest Request(
-        IEnumerable<(TopicPartition Partition, ImmutableArray<int>? Replicas)> partitions, TimeSpan timeout) => new()
+    private static void Note(Dictionary<TopicPartition, string> refused, AdminResults<TopicPartition> results)
+    {
+        foreach (var (partition, result) in results)
         {
-            TimeoutMs = (int)timeout.TotalMilliseconds,
-            Topics =
-            [
-                .. partitions.GroupBy(each => each.Partition.Topic).Select(topic => new AlterPartitionReassignmentsRequest.ReassignableTopic
-                {
-                    Name = topic.Key,
-                    Partitions =
-                    [
-                        .. topic.Select(each => new AlterPartitionReassignmentsRequest.ReassignablePartition
-                        {
-                            PartitionIndex = each.Partition.Partition,
-                            Replicas = each.Replicas is { } replicas ? [.. replicas] : null,
-                        }),
-                    ],
-                }),
-            ],
-        };
+            if (result.Error is not (ErrorCode.None or ErrorCode.ElectionNotNeeded))
+                refused[partition] = new KafkaException(result.Error, result.Message).Message;
+        }
+    }
 }

@@ -1,10 +1,7 @@
 using System.Globalization;
-using Ottla.Cli.Admin;
-using Ottla.Configuration;
+using Ottla.Client;
 using Ottla.Kernel;
 using Ottla.Protocol;
-using Ottla.Protocol.Messages;
-using AlterResource = Ottla.Protocol.Messages.IncrementalAlterConfigsRequest.AlterConfigsResource;
 
 namespace Ottla.Cli.Partitions;
 
@@ -20,7 +17,7 @@ internal sealed record ThrottleState(IReadOnlyList<(BrokerState Broker, long Rat
 /// Bounds how fast replicas are copied, by the configs that kafka-reassign-partitions sets: a rate for each broker that sends or receives,
 /// and for each topic which replicas count. Used by one command.
 /// </summary>
-internal sealed class ReplicationThrottle(AdminConnection connection)
+internal sealed class ReplicationThrottle(IAdmin admin)
 {
     private const string LeaderRate = "leader.replication.throttled.rate";
     private const string FollowerRate = "follower.replication.throttled.rate";
@@ -30,9 +27,6 @@ internal sealed class ReplicationThrottle(AdminConnection connection)
     /// <summary>The controller writes a record for each config, and refuses requests with more than 10,000.</summary>
     private const int TopicsPerRequest = 1000;
 
-    private const sbyte FromTopic = 1;
-    private const sbyte FromBroker = 2;
-
     /// <summary>Sets the rate on brokers, and which replicas it is for.</summary>
     /// <param name="moves">Each partition with the brokers that have it, and those that it is copied to.</param>
     /// <param name="brokers">The brokers that send or receive.</param>
@@ -41,15 +35,15 @@ internal sealed class ReplicationThrottle(AdminConnection connection)
         IEnumerable<(TopicPartition Partition, IEnumerable<int> Sources, IEnumerable<int> Destinations)> moves,
         IEnumerable<BrokerState> brokers, long bytesPerSecond)
     {
-        await AlterTopicsAsync([.. moves.GroupBy(move => move.Partition.Topic).Select(topic => Topic(topic.Key,
+        await AlterTopicsAsync(moves.GroupBy(move => move.Partition.Topic).ToDictionary(
+            topic => topic.Key, IReadOnlyList<ConfigChange> (topic) =>
         [
-            Set(LeaderReplicas, string.Join(',', topic.SelectMany(move => move.Sources.Select(id => $"{move.Partition.Partition}:{id}")))),
-            Set(FollowerReplicas, string.Join(
-                ',', topic.SelectMany(move => move.Destinations.Except(move.Sources).Select(id => $"{move.Partition.Partition}:{id}")))),
-        ]))]);
+            new ConfigChange(LeaderReplicas, Named(topic.Select(move => (move.Partition, move.Sources)))),
+            new ConfigChange(FollowerReplicas, Named(topic.Select(move => (move.Partition, move.Destinations.Except(move.Sources))))),
+        ]));
         var rate = bytesPerSecond.ToString(CultureInfo.InvariantCulture);
         foreach (var broker in brokers)
-            await AlterBrokerAsync(broker, [Set(LeaderRate, rate), Set(FollowerRate, rate)]);
+            await AlterBrokerAsync(broker, new ConfigChange(LeaderRate, rate), new ConfigChange(FollowerRate, rate));
     }
 
     /// <summary>Finds out what is set.</summary>
@@ -60,10 +54,8 @@ internal sealed class ReplicationThrottle(AdminConnection connection)
         var rates = new List<(BrokerState, long)>();
         foreach (var broker in brokers.Where(broker => !broker.IsFenced))
         {
-            var request = Describe(ConfigResourceType.Broker, [Text(broker.Id)], [LeaderRate, FollowerRate]);
-            var answer = await connection.SendToAsync<DescribeConfigsRequest, DescribeConfigsResponse>(
-                broker.Address, null, _ => request, ErrorOf);
-            var set = answer.Results.SelectMany(result => result.Configs).Where(config => config.ConfigSource == FromBroker)
+            var configs = (await admin.DescribeConfigsAsync([ConfigResource.Broker(broker.Id)]))[ConfigResource.Broker(broker.Id)].Value;
+            var set = configs.Where(config => config.Source == ConfigSource.DynamicBroker && config.Name is LeaderRate or FollowerRate)
                 .Select(config => long.Parse(config.Value!, CultureInfo.InvariantCulture)).ToList();
             if (set.Count > 0)
                 rates.Add((broker, set.Max()));
@@ -72,10 +64,10 @@ internal sealed class ReplicationThrottle(AdminConnection connection)
         var throttled = new List<string>();
         foreach (var names in topics.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Chunk(TopicsPerRequest))
         {
-            var request = Describe(ConfigResourceType.Topic, names, [LeaderReplicas, FollowerReplicas]);
-            var answer = await connection.SendAsync<DescribeConfigsRequest, DescribeConfigsResponse>(_ => request, ErrorOf);
-            throttled.AddRange(answer.Results.Where(result => result.Configs.Any(config => config.ConfigSource == FromTopic))
-                .Select(result => result.ResourceName));
+            var described = await admin.DescribeConfigsAsync(names.Select(ConfigResource.Topic));
+            throttled.AddRange(described.Where(topic => topic.Value.Error != ErrorCode.UnknownTopicOrPartition && topic.Value.Value.Any(
+                config => config.Source == ConfigSource.DynamicTopic && config.Name is LeaderReplicas or FollowerReplicas))
+                .Select(topic => topic.Key.Name));
         }
 
         return new ThrottleState(rates, throttled);
@@ -85,65 +77,33 @@ internal sealed class ReplicationThrottle(AdminConnection connection)
     public async Task ClearAsync(ThrottleState state)
     {
         foreach (var (broker, _) in state.Brokers)
-            await AlterBrokerAsync(broker, [Delete(LeaderRate), Delete(FollowerRate)]);
-        await AlterTopicsAsync([.. state.Topics.Select(topic => Topic(topic, [Delete(LeaderReplicas), Delete(FollowerReplicas)]))]);
+            await AlterBrokerAsync(broker, ConfigChange.Delete(LeaderRate), ConfigChange.Delete(FollowerRate));
+        await AlterTopicsAsync(state.Topics.ToDictionary(
+            topic => topic,
+            IReadOnlyList<ConfigChange> (_) => [ConfigChange.Delete(LeaderReplicas), ConfigChange.Delete(FollowerReplicas)]));
     }
 
-    private Task<IncrementalAlterConfigsResponse> AlterBrokerAsync(
-        BrokerState broker, IncrementalAlterConfigsRequest.AlterableConfig[] configs)
+    private async Task AlterBrokerAsync(BrokerState broker, params ConfigChange[] changes)
     {
-        var request = new IncrementalAlterConfigsRequest
-        {
-            Resources =
-            [
-                new AlterResource { ResourceType = (sbyte)ConfigResourceType.Broker, ResourceName = Text(broker.Id), Configs = configs },
-            ],
-        };
-        return connection.SendToAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(
-            broker.Address, null, _ => request, ErrorOf);
+        var resource = ConfigResource.Broker(broker.Id);
+        var results = await admin.IncrementalAlterConfigsAsync(
+            new Dictionary<ConfigResource, IReadOnlyList<ConfigChange>> { [resource] = changes });
+        results[resource].ThrowIfFailed();
     }
 
-    private async Task AlterTopicsAsync(List<AlterResource> topics)
+    /// <summary>Changes configs of topics; one that is gone needs no throttle.</summary>
+    private async Task AlterTopicsAsync(Dictionary<string, IReadOnlyList<ConfigChange>> changes)
     {
-        foreach (var some in topics.Chunk(TopicsPerRequest))
+        foreach (var some in changes.Chunk(TopicsPerRequest))
         {
-            var request = new IncrementalAlterConfigsRequest { Resources = some };
-            await connection.SendAsync<IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse>(_ => request, ErrorOf);
+            var results = await admin.IncrementalAlterConfigsAsync(
+                some.ToDictionary(each => ConfigResource.Topic(each.Key), each => each.Value));
+            foreach (var result in results.Values.Where(result => result.Error != ErrorCode.UnknownTopicOrPartition))
+                result.ThrowIfFailed();
         }
     }
 
-    /// <summary>The first error of a resource; a topic that is gone needs no throttle.</summary>
-    private static (ErrorCode, string?) ErrorOf(IncrementalAlterConfigsResponse answer) =>
-        Array.Find(answer.Responses, each => IsFailure(each.ErrorCode)) is { } failed
-            ? ((ErrorCode)failed.ErrorCode, failed.ErrorMessage)
-            : (ErrorCode.None, null);
-
-    private static (ErrorCode, string?) ErrorOf(DescribeConfigsResponse answer) =>
-        Array.Find(answer.Results, each => IsFailure(each.ErrorCode)) is { } failed
-            ? ((ErrorCode)failed.ErrorCode, failed.ErrorMessage)
-            : (ErrorCode.None, null);
-
-    private static bool IsFailure(short error) => (ErrorCode)error is not (ErrorCode.None or ErrorCode.UnknownTopicOrPartition);
-
-    private static DescribeConfigsRequest Describe(ConfigResourceType type, IEnumerable<string> names, string[] configs) => new()
-    {
-        Resources =
-        [
-            .. names.Select(name => new DescribeConfigsRequest.DescribeConfigsResource
-            {
-                ResourceType = (sbyte)type, ResourceName = name, ConfigurationKeys = configs,
-            }),
-        ],
-    };
-
-    private static AlterResource Topic(string name, IncrementalAlterConfigsRequest.AlterableConfig[] configs) =>
-        new() { ResourceType = (sbyte)ConfigResourceType.Topic, ResourceName = name, Configs = configs };
-
-    private static IncrementalAlterConfigsRequest.AlterableConfig Set(string name, string value) =>
-        new() { Name = name, ConfigOperation = (sbyte)AlterConfigOperation.Set, Value = value };
-
-    private static IncrementalAlterConfigsRequest.AlterableConfig Delete(string name) =>
-        new() { Name = name, ConfigOperation = (sbyte)AlterConfigOperation.Delete, Value = null };
-
-    private static string Text(int id) => id.ToString(CultureInfo.InvariantCulture);
+    /// <summary>The value that names replicas: <c>0:1,0:2</c> for partition 0 on the brokers 1 and 2.</summary>
+    private static string Named(IEnumerable<(TopicPartition Partition, IEnumerable<int> Brokers)> replicas) => string.Join(
+        ',', replicas.SelectMany(each => each.Brokers.Select(id => $"{each.Partition.Partition}:{id}")));
 }

@@ -72,6 +72,16 @@ public sealed class CommandLineTests(BrokerFixture fixture) : IClassFixture<Brok
         Assert.Equal((3, 1), (planned[0].GetProperty("before").GetInt64(), planned[0].GetProperty("after").GetInt64()));
         await RunAsync(["group", "reset", group, "--to", "start", "--yes"]);
         Assert.Equal("0\n", await RunAsync(["consume", topic, "--group", group, "-n", "1"]));
+
+        var exported = await RunAsync(["group", "export", group]);
+        Assert.Equal($"{group},{topic},0,1\n", exported);
+        await RunAsync(["group", "import", "-", "--group", $"{group}-copy", "--yes"], exported);
+        Assert.Equal(
+            $"- group: \"{group}-copy\"\n  offset: 1\n",
+            await RunAsync(["group", "export", $"{group}-copy", "--format", "yaml", "--columns", "group,offset"]));
+        var commits = Objects(await RunAsync(["consume", "__consumer_offsets", "--decode", "offsets"]))
+            .Select(record => record.GetProperty("key").GetProperty("data").GetProperty("group").GetString());
+        Assert.Contains($"{group}-copy", commits);
         await RunAsync(["group", "delete", group, "--yes"]);
         Assert.Equal(1, (await TryAsync(["group", "lag", group])).ExitCode);
     }

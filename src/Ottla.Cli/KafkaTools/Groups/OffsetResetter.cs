@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Xml;
 using Ottla.Cli.KafkaTools.Options;
 using Ottla.Cli.KafkaTools.Text;
 using Ottla.Client;
@@ -72,9 +70,9 @@ internal sealed class OffsetResetter(ToolContext context, ParsedOptions options,
         if (options.Has("shift-by"))
             return await _planner.ShiftedAsync(groupId, partitions, options.Long("shift-by")!.Value);
         if (options.Value("to-datetime") is { } time)
-            return await _planner.AtTimeAsync(partitions, ParseTime(time));
+            return await _planner.AtTimeAsync(partitions, TimeArguments.ParseTime(time));
         if (options.Value("by-duration") is { } duration)
-            return await _planner.AtTimeAsync(partitions, TimeProvider.System.GetUtcNow() - ParseDuration(duration));
+            return await _planner.AtTimeAsync(partitions, TimeProvider.System.GetUtcNow() - TimeArguments.ParseDuration(duration));
         if (options.Value("from-file") is { } file)
             return await FromFileAsync(groupId, file);
         if (options.Has("to-current"))
@@ -186,35 +184,4 @@ internal sealed class OffsetResetter(ToolContext context, ParsedOptions options,
         Dictionary<string, IReadOnlyDictionary<TopicPartition, long>> plan) => JavaHashOrder.Of(plan.Keys).Select(groupId => (
             groupId, JavaHashOrder.Of(plan[groupId].Keys, JavaHashOrder.HashOf).Select(
                 partition => (partition, plan[groupId][partition]))));
-
-    private static DateTimeOffset ParseTime(string text)
-    {
-        if (!text.Contains('T'))
-        {
-            throw new JavaException(
-                "java.text.ParseException", "Error parsing timestamp. It does not contain a 'T' according to ISO8601 format").Within(
-                    "java.lang.RuntimeException");
-        }
-
-        string[] formats =
-        [
-            "yyyy-MM-dd'T'HH:mm:ss.fff", "yyyy-MM-dd'T'HH:mm:ss.fffK", "yyyy-MM-dd'T'HH:mm:ss.fffzz", "yyyy-MM-dd'T'HH:mm:ss.fffzzz",
-            "yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm:ssK",
-        ];
-        return DateTimeOffset.TryParseExact(text, formats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time)
-            ? time
-            : throw new JavaException("java.text.ParseException", $"Unparseable date: \"{text}\"").Within("java.lang.RuntimeException");
-    }
-
-    private static TimeSpan ParseDuration(string text)
-    {
-        try
-        {
-            return XmlConvert.ToTimeSpan(text);
-        }
-        catch (Exception e) when (e is FormatException or OverflowException)
-        {
-            throw new JavaException("java.time.format.DateTimeParseException", "Text cannot be parsed to a Duration");
-        }
-    }
 }

@@ -72,7 +72,7 @@ public sealed class CommandTableTests
     [InlineData("to", "token|top|topic")]
     [InlineData("topic ", "add-partitions|create|delete|describe|list|offsets|trim")]
     [InlineData("topic list --form", "--format")]
-    [InlineData("topic list --format ", "json|text|tsv")]
+    [InlineData("topic list --format ", "json|text|tsv|wide|yaml")]
     [InlineData("features d", "describe|downgrade")]
     [InlineData("config get ", "broker|client-metrics|group|logger|topic")]
     [InlineData("topic delete o", "orders")]

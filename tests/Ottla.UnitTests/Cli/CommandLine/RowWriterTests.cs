@@ -26,6 +26,25 @@ public sealed class RowWriterTests
         + "{\"topic\":\"ü\\\"\",\"leaderEpoch\":null,\"isr\":[],\"at\":null,\"internal\":false,\"share\":12}\n",
         Print(RowFormat.Json, null));
 
+    [Theory]
+    [InlineData(30, "GROUP      MEMBER     HOST\nbilling-…  app-1-01…  10.0.0.1\n")]
+    [InlineData(1_000, "GROUP            MEMBER            HOST\nbilling-reports  app-1-0123456789  10.0.0.1\n")]
+    [InlineData(5, "GROUP     MEMBER    HOST\nbilling…  app-1-0…  10.0.0.1\n")]
+    public void A_table_fits_the_terminal_as_far_as_it_stays_readable(int width, string expected)
+    {
+        using var output = new StringWriter { NewLine = "\n" };
+        var writer = new RowWriter(output, RowFormat.Text, ["group", "member", "host"], null, widthMax: width);
+        writer.Add("billing-reports", "app-1-0123456789", "10.0.0.1");
+        writer.End();
+        Assert.Equal(expected, output.ToString());
+    }
+
+    [Fact]
+    public void Yaml_is_a_list_of_maps() => Assert.Equal(
+        "- topic: \"a\\tb\"\n  leaderEpoch: 7\n  isr: [1,2]\n  at: \"2023-11-14T22:13:20.123Z\"\n  internal: true\n  share: 0.5\n"
+        + "- topic: \"ü\\\"\"\n  leaderEpoch: null\n  isr: []\n  at: null\n  internal: false\n  share: 12\n",
+        Print(RowFormat.Yaml, null));
+
     [Fact]
     public void Tabs_separate_cells_and_are_never_inside() => Assert.Equal(
         "a b\t7\t1,2\t2023-11-14T22:13:20.123Z\tyes\t0.5\nü\"\t-\t\t-\tno\t12\n", Print(RowFormat.Tsv, null));
@@ -34,6 +53,7 @@ public sealed class RowWriterTests
     [InlineData("text", "SHARE  TOPIC\n0.5    a\tb\n12     ü\"\n")]
     [InlineData("json", "{\"share\":0.5,\"topic\":\"a\\tb\"}\n{\"share\":12,\"topic\":\"ü\\\"\"}\n")]
     [InlineData("tsv", "0.5\ta b\n12\tü\"\n")]
+    [InlineData("yaml", "- share: 0.5\n  topic: \"a\\tb\"\n- share: 12\n  topic: \"ü\\\"\"\n")]
     public void Columns_are_chosen(string format, string expected) =>
         Assert.Equal(expected, Print(RowFormats.Of(format), "share, TOPIC"));
 
@@ -50,6 +70,11 @@ public sealed class RowWriterTests
         writer.Add("c", 3);
         writer.End();
         Assert.Equal("CLUSTER-ID  c\nBROKERS     3\n", output.ToString());
+        output.GetStringBuilder().Clear();
+        writer = new RowWriter(output, RowFormat.Yaml, ["clusterId", "brokers"], null, isRecord: true);
+        writer.Add("c", 3);
+        writer.End();
+        Assert.Equal("clusterId: \"c\"\nbrokers: 3\n", output.ToString());
     }
 
     [Fact]
@@ -58,7 +83,8 @@ public sealed class RowWriterTests
         using var output = new StringWriter { NewLine = "\n" };
         new RowWriter(output, RowFormat.Text, Columns, null).End("Nothing.");
         new RowWriter(output, RowFormat.Json, Columns, null).End("Nothing.");
-        Assert.Equal("Nothing.\n", output.ToString());
+        new RowWriter(output, RowFormat.Yaml, Columns, null).End("Nothing.");
+        Assert.Equal("Nothing.\n[]\n", output.ToString());
     }
 
     private static string Print(RowFormat format, string? chosen)

@@ -1,5 +1,4 @@
-using Microsoft.Extensions.Logging.Abstractions;
-using Ottla.Cli.Admin;
+using Ottla.Cli.KafkaTools;
 using Ottla.Cli.Partitions;
 using Ottla.Kernel;
 using Ottla.Protocol;
@@ -7,6 +6,8 @@ using Ottla.Protocol.Messages;
 using Ottla.StateMachines.Balancing;
 using Ottla.StateMachines.Metadata;
 using Ottla.UnitTests.Broker;
+using OttlaClient = Ottla.Client.OttlaClient;
+using OttlaClientOptions = Ottla.Client.OttlaClientOptions;
 
 namespace Ottla.UnitTests.Cli.Partitions;
 
@@ -27,8 +28,9 @@ public sealed class PartitionCommandTests
             node.Configure("broker.rack", $"r{node.Id}");
         await cluster.StartAsync(cluster.Nodes.Keys);
         await CreateAsync(cluster, "a", [1], [1], [1], [1], [2], [2]);
-        await using var admin = Admin(cluster);
-        var planner = new ClusterPlanner(new ClusterReader(admin));
+        await using var client = Client(cluster);
+        var admin = client.CreateAdmin();
+        var planner = new ClusterPlanner(new ClusterReader(admin, cluster.Clock));
         var plan = await planner.PlanAsync(Options());
 
         Assert.Empty(planner.Notes);
@@ -60,28 +62,29 @@ public sealed class PartitionCommandTests
     {
         await using var cluster = await TestCluster.StartAsync([1], [1, 2]);
         await CreateAsync(cluster, "a", [1], [2]);
-        await using var admin = Admin(cluster);
-        var planner = new ClusterPlanner(new ClusterReader(admin));
+        await using var client = Client(cluster);
+        var admin = client.CreateAdmin();
+        var planner = new ClusterPlanner(new ClusterReader(admin, cluster.Clock));
         Assert.Equal(
             "Broker 9 is not in the cluster. Start it first; the brokers 1, 2 are there.",
-            (await Assert.ThrowsAsync<AdminException>(() => planner.PlanAsync(Options() with { Added = [9] }))).Message);
+            (await Assert.ThrowsAsync<ToolException>(() => planner.PlanAsync(Options() with { Added = [9] }))).Message);
         Assert.Equal(
             "Broker 9 is not in the cluster, and no partition names it; the brokers 1, 2 are there.",
-            (await Assert.ThrowsAsync<AdminException>(() => planner.PlanAsync(Options() with { Removed = [9] }))).Message);
+            (await Assert.ThrowsAsync<ToolException>(() => planner.PlanAsync(Options() with { Removed = [9] }))).Message);
         Assert.Equal(
             "There is no topic b.",
-            (await Assert.ThrowsAsync<AdminException>(() => planner.PlanAsync(Options() with { Topics = ["b"] }))).Message);
+            (await Assert.ThrowsAsync<ToolException>(() => planner.PlanAsync(Options() with { Topics = ["b"] }))).Message);
 
         var mover = new PartitionMover(admin, _output, cluster.Clock);
         Assert.Equal(
             "a-0 cannot go to broker 9, which is not in the cluster.",
-            (await Assert.ThrowsAsync<AdminException>(() => mover.MoveAsync(Plan((0, [1], [9])), Unthrottled, default))).Message);
+            (await Assert.ThrowsAsync<ToolException>(() => mover.MoveAsync(Plan((0, [1], [9])), Unthrottled, default))).Message);
         Assert.Equal(
             "The plan does not fit the cluster. a-1: its replicas are 2, and the plan was made for 1: make a new plan. "
             + "The like holds for 1 more.",
-            (await Assert.ThrowsAsync<AdminException>(() =>
+            (await Assert.ThrowsAsync<ToolException>(() =>
                 mover.MoveAsync(Plan((0, [1], [2]), (1, [1], [1, 2]), (7, [1], [2])), Unthrottled, default))).Message);
-        Assert.Empty(await new ClusterReader(admin).OngoingAsync()); // not even the one that fits
+        Assert.Empty(await new ClusterReader(admin, cluster.Clock).OngoingAsync()); // not even the one that fits
     }
 
     [Fact]
@@ -90,8 +93,9 @@ public sealed class PartitionCommandTests
         await using var cluster = await TestCluster.StartAsync([1], [1, 2, 3]);
         await CreateAsync(cluster, "a", [1, 2], [1, 2], [1, 3], [2, 3], [2, 3], [1, 3]);
         await Waiting.UntilAsync(() => Partitions(cluster).All(partition => partition.Isr.Length == 2));
-        await using var admin = Admin(cluster);
-        var plan = await new ClusterPlanner(new ClusterReader(admin)).PlanAsync(Options());
+        await using var client = Client(cluster);
+        var admin = client.CreateAdmin();
+        var plan = await new ClusterPlanner(new ClusterReader(admin, cluster.Clock)).PlanAsync(Options());
         Assert.Equal([2, 2, 2], plan.Brokers.Select(figures => figures.After.Leaders));
 
         Assert.True(await new PartitionMover(admin, _output, cluster.Clock).MoveAsync(
@@ -103,7 +107,7 @@ public sealed class PartitionCommandTests
         // Once more: there is nothing left to do.
         Assert.True(await new PartitionMover(admin, _output, cluster.Clock).MoveAsync(
             PlanFile.Parse(PlanFile.Write(plan)), Unthrottled, default));
-        var again = await new ClusterPlanner(new ClusterReader(admin)).PlanAsync(Options());
+        var again = await new ClusterPlanner(new ClusterReader(admin, cluster.Clock)).PlanAsync(Options());
         Assert.Empty(again.Moves);
         Assert.Empty(again.Elections);
     }
@@ -121,7 +125,8 @@ public sealed class PartitionCommandTests
         }
 
         // Nobody has what a-0 and a-1 had, so their reassignments wait.
-        await using var admin = Admin(cluster);
+        await using var client = Client(cluster);
+        var admin = client.CreateAdmin();
         var plan = Plan((0, [2, 4], [3, 4]), (1, [2, 4], [3, 2]), (2, [2, 1], [1, 2]));
         using var stop = new CancellationTokenSource();
         var moving = new PartitionMover(admin, _output, cluster.Clock).MoveAsync(plan, new MoveOptions(50_000, 1, false), stop.Token);
@@ -135,7 +140,7 @@ public sealed class PartitionCommandTests
         Assert.Equal("50000", image.Configs.Value(ConfigResource.Broker(3), "follower.replication.throttled.rate"));
         Assert.Equal("0:2,0:4,1:2,1:4", image.Configs.Value(ConfigResource.Topic("a"), "leader.replication.throttled.replicas"));
         Assert.Equal("0:3,1:3", image.Configs.Value(ConfigResource.Topic("a"), "follower.replication.throttled.replicas"));
-        var state = await new PartitionStatus(admin).FindAsync(plan);
+        var state = await new PartitionStatus(admin, cluster.Clock).FindAsync(plan);
         Assert.Equal(
             """
             PARTITION  REPLICAS  ADDING  REMOVING  COPIED
@@ -148,13 +153,13 @@ public sealed class PartitionCommandTests
             """.ReplaceLineEndings("\n"),
             PartitionStatus.Text(state));
 
-        Assert.True(await new PartitionCanceller(admin, _output).CancelAsync(plan, keepsThrottle: false));
+        Assert.True(await new PartitionCanceller(admin, _output, cluster.Clock).CancelAsync(plan, keepsThrottle: false));
         Assert.Contains("Cancelled: a-0.", _output.ToString(), StringComparison.Ordinal);
         Assert.False(Partitions(cluster)[0].IsReassigned);
         Assert.Equal([2, 4], Partitions(cluster)[0].Replicas.AsEnumerable()); // the order is brought back too
         Assert.Empty(cluster.Nodes[1].Image.Configs.Of(ConfigResource.Topic("a")));
         Assert.Empty(cluster.Nodes[1].Image.Configs.Of(ConfigResource.Broker(3)));
-        Assert.True(await new PartitionCanceller(admin, _output).CancelAsync(null, keepsThrottle: false));
+        Assert.True(await new PartitionCanceller(admin, _output, cluster.Clock).CancelAsync(null, keepsThrottle: false));
         Assert.Contains("No partition is being moved.", _output.ToString(), StringComparison.Ordinal);
     }
 
@@ -163,9 +168,13 @@ public sealed class PartitionCommandTests
     private static PlanFile Plan(params (int Index, int[] From, int[] To)[] moves) =>
         new([.. moves.Select(move => new PlanEntry(new TopicPartition("a", move.Index), [.. move.To], [.. move.From]))], []);
 
-    private static AdminConnection Admin(TestCluster cluster) => new(
-        AdminSettings.Of("--bootstrap-server", "10.0.0.1:9092", areControllers: false), cluster.Network, new Prng(1), cluster.Clock,
-        NullLogger.Instance);
+    private static OttlaClient Client(TestCluster cluster) => new(new OttlaClientOptions
+    {
+        BootstrapServers = "10.0.0.1:9092",
+        TimeProvider = cluster.Clock,
+        Transport = cluster.Network,
+        Seed = 1,
+    });
 
     private static List<PartitionRegistration> Partitions(TestCluster cluster) => [.. cluster.Nodes[1].Image.Topics.Find("a")!.Partitions];
 
