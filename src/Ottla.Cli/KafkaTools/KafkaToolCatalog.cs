@@ -49,6 +49,7 @@ internal static class KafkaToolCatalog
             ["kafka-e2e-latency"] = EndToEndLatencyTool.RunAsync,
             ["kafka-share-groups"] = OtherGroupsTool.RunShareAsync,
             ["kafka-streams-groups"] = OtherGroupsTool.RunStreamsAsync,
+            ["kafka-streams-application-reset"] = StreamsResetTool.RunAsync,
             ["kafka-console-share-consumer"] = ConsoleShareConsumerTool.RunAsync,
         }.ToFrozenDictionary();
 }

@@ -267,7 +267,8 @@ internal sealed partial class ConsumerEngine
                 }
 
                 known.Seek(found.Offset, -1);
-                known.Stored = new CommitOffset(found.Offset, found.LeaderEpoch);
+                // As Kafka's consumer: the epoch of a commit is that of the record before it, and none was read.
+                known.Stored = new CommitOffset(found.Offset);
             }
         }, _closed);
     }

@@ -68,8 +68,10 @@ internal sealed class ConfigDescriber(TextWriter output, ToolClient client, Conf
         switch (entities.Type)
         {
             case "topics":
+                // Kafka's brokers list topics by their hash codes, and its client puts them into a map in that order.
                 return [.. JavaHashOrder.Of(
-                    (await CallAsync("listTopics", admin => admin.ListTopicsAsync(includeInternal: true))).Select(topic => topic.Name))];
+                    (await CallAsync("listTopics", admin => admin.ListTopicsAsync(includeInternal: true))).Select(topic => topic.Name)
+                        .OrderBy(JavaHashCode.Of))];
             case "brokers" or "broker-loggers":
                 var brokers = (await CallAsync("listNodes", admin => admin.DescribeClusterAsync())).Brokers.Select(
                     broker => $"{broker.Id}");
@@ -104,15 +106,17 @@ internal sealed class ConfigDescriber(TextWriter output, ToolClient client, Conf
     {
         var quotas = await CallAsync(
             "describeClientQuotas", admin => admin.DescribeClientQuotasAsync(QuotaEntities.FilterOf(entities), strict: true));
-        foreach (var (entity, values) in quotas.OrderBy(each => QuotaEntities.TextOf(each.Key), StringComparer.Ordinal))
+        foreach (var entity in JavaHashOrder.Of(
+            quotas.Keys.OrderBy(QuotaEntities.TextOf, StringComparer.Ordinal), QuotaEntities.HashOf, CapacityOf(quotas.Count)))
         {
+            var values = quotas[entity];
             var text = JavaHashOrder.Of(values.Keys, JavaHashCode.Of, CapacityOf(values.Count)).Select(
                 name => $"{name}={JavaNumbers.Of(values[name])}");
             output.WriteLine($"Quota configs for {QuotaEntities.TextOf(entity)} are {string.Join(", ", text)}");
         }
     }
 
-    /// <summary>How large Kafka's client makes the map of so many quotas.</summary>
+    /// <summary>How large Kafka's client makes a map for so many quotas.</summary>
     private static int CapacityOf(int count) => (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(count, 1));
 
     private async Task DescribeCredentialsAsync()

@@ -1,4 +1,5 @@
 using Ottla.Client;
+using Ottla.Kernel;
 
 namespace Ottla.Cli.KafkaTools.Configs;
 
@@ -29,6 +30,15 @@ internal static class QuotaEntities
     public static string TextOf(ClientQuotaEntity entity) =>
         string.Join(", ", Parts.Where(part => entity.Parts.ContainsKey(part.Key)).Select(
         part => entity.Parts[part.Key] is { Length: > 0 } name ? $"{part.Value} '{name}'" : $"the default {part.Value}"));
+
+    /// <summary>Java's hash code of an entity, which orders the entities in Kafka's client.</summary>
+    public static int HashOf(ClientQuotaEntity entity)
+    {
+        var hash = 0;
+        foreach (var (type, name) in entity.Parts)
+            hash = unchecked(hash + (JavaHashCode.Of(type) ^ (name is null ? 0 : JavaHashCode.Of(name))));
+        return JavaHashCode.Combine(1, hash);
+    }
 
     private static string PartOf(string type) => type switch
     {
