@@ -20,7 +20,7 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
 {
     private static readonly HashSet<string> Refusals = ["29", "30", "31", "53", "65"];
 
-    /// <summary>APIs of the recording that this version does not serve, so that it closes the connection as for any unknown API.</summary>
+    /// <summary>APIs of the recording that this version does not serve or does not offer.</summary>
     private static readonly HashSet<ApiKey> Unserved =
     [
         ApiKey.StreamsGroupHeartbeat, ApiKey.StreamsGroupDescribe, ApiKey.StreamsGroupTopologyDescriptionUpdate,
