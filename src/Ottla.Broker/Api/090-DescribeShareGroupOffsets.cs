@@ -37,10 +37,10 @@ internal sealed class DescribeShareGroupOffsetsHandler(
 
     public async ValueTask<DescribeShareGroupOffsetsResponse?> HandleAsync(
         RequestContext context, DescribeShareGroupOffsetsRequest request) => new()
-    {
-        Groups = await Task.WhenAll(request.Groups.Select(group => DescribeAsync(context, group).OrFailed(
-            error => new GroupResponse { GroupId = group.GroupId, ErrorCode = (short)error.Code, ErrorMessage = error.Message }))),
-    };
+        {
+            Groups = await Task.WhenAll(request.Groups.Select(group => DescribeAsync(context, group).OrFailed(
+                error => new GroupResponse { GroupId = group.GroupId, ErrorCode = (short)error.Code, ErrorMessage = error.Message }))),
+        };
 
     private async ValueTask<GroupResponse> DescribeAsync(RequestContext context, GroupRequest group)
     {

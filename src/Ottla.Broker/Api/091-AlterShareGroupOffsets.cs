@@ -67,10 +67,10 @@ internal sealed class AlterShareGroupOffsetsHandler(
 
     private TopicResponse Answer(
         RequestContext context, TopicRequest topic, TopicImage? image, IReadOnlyDictionary<TopicIdPartition, ApiError> errors) => new()
-    {
-        TopicName = topic.TopicName,
-        TopicId = image?.Id ?? Uuid.Zero,
-        Partitions = [.. topic.Partitions.Select(partition =>
+        {
+            TopicName = topic.TopicName,
+            TopicId = image?.Id ?? Uuid.Zero,
+            Partitions = [.. topic.Partitions.Select(partition =>
         {
             var index = partition.PartitionIndex;
             var error = !authorizer.Allows(context, AclOperation.Read, ResourceType.Topic, topic.TopicName)
@@ -80,5 +80,5 @@ internal sealed class AlterShareGroupOffsetsHandler(
                     : errors.GetValueOrDefault(new TopicIdPartition(image.Id, index), ApiError.None);
             return new PartitionResponse { PartitionIndex = index, ErrorCode = (short)error.Code, ErrorMessage = error.Message };
         })],
-    };
+        };
 }

@@ -50,7 +50,7 @@ internal sealed class GroupMetrics(CoordinatorHost<GroupCommand> groups, LogEnds
     { IsDetailed = true };
 
     /// <inheritdoc/>
-    public IReadOnlyList<MetricFamily> Families { get; } = 
+    public IReadOnlyList<MetricFamily> Families { get; } =
     [
         Count, ClassicCount, ConsumerCount, Members, OffsetCount, Loaded, Queue, OffsetSum, LagSum, Unknown, Offset, Lag,
     ];

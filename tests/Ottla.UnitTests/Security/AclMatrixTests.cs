@@ -20,13 +20,18 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
 {
     private static readonly HashSet<string> Refusals = ["29", "30", "31", "53", "65"];
 
-    /// <summary>APIs of the recording that this version does not serve or does not offer.</summary>
+    /// <summary>APIs of the recording that this version does not serve, so that it closes the connection as for any unknown API.</summary>
     private static readonly HashSet<ApiKey> Unserved =
     [
         ApiKey.StreamsGroupHeartbeat, ApiKey.StreamsGroupDescribe, ApiKey.StreamsGroupTopologyDescriptionUpdate,
+    ];
 
-        // Not offered unless unstable.feature.versions.enable asks for it: 47 of their rows still differ, mostly in texts and in what the
-        // recording's share group has.
+    /// <summary>
+    /// APIs that are not offered unless unstable.feature.versions.enable asks for it: 47 of their rows still differ, mostly in texts and in
+    /// what the recording's share group has.
+    /// </summary>
+    private static readonly HashSet<ApiKey> InDevelopment =
+    [
         ApiKey.ShareGroupHeartbeat, ApiKey.ShareGroupDescribe, ApiKey.ShareFetch, ApiKey.ShareAcknowledge,
         ApiKey.DescribeShareGroupOffsets, ApiKey.AlterShareGroupOffsets, ApiKey.DeleteShareGroupOffsets,
     ];
@@ -84,6 +89,12 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
                 continue;
             }
 
+            if (InDevelopment.Contains(row.Key))
+            {
+                unserved++;
+                continue;
+            }
+
             List<Difference> differences;
             try
             {
@@ -104,7 +115,7 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
 
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{recording.Rows.Count} rows: {equal} equal, {equalInRefusals} equal but for codes that depend on the fixture, "
-            + $"{different.Count} different, {unserved} of APIs that are not served"));
+            + $"{different.Count} different, {unserved} of APIs that are not served or not offered"));
         Assert.True(different.Count == 0, string.Join('\n', different));
         Assert.Empty(undeclared.Keys);
     }
@@ -193,7 +204,7 @@ public sealed class AclMatrixTests(ITestOutputHelper output)
             return true;
         var name = path[(start + 1)..path.IndexOf(']', start)];
         if (path.StartsWith("ApiKeys[", StringComparison.Ordinal))
-            return !Unserved.Contains((ApiKey)short.Parse(name, CultureInfo.InvariantCulture));
+            return !Unserved.Union(InDevelopment).Contains((ApiKey)short.Parse(name, CultureInfo.InvariantCulture));
         return name.StartsWith(prefix, StringComparison.Ordinal) || name.StartsWith('#') || name.StartsWith("zz-", StringComparison.Ordinal)
             || name.StartsWith("__", StringComparison.Ordinal) || name.StartsWith("id ", StringComparison.Ordinal) || name == "''"
             || char.IsDigit(name[0]);

@@ -4,7 +4,7 @@ using Ottla.StateMachines.Groups.Assignors;
 
 namespace Ottla.UnitTests.Groups.Assignors;
 
-/// <summary>The assignor of share groups. RecordedShareGroupTests compares its choices with Kafka's.</summary>
+/// <summary>The assignor of share groups.</summary>
 public sealed class SimpleAssignorTests
 {
     [Fact]
