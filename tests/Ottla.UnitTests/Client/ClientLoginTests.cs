@@ -156,7 +156,7 @@ public sealed class ClientLoginTests
             _ => null,
         });
         var admin = client.CreateAdmin();
-        var failed = await Assert.ThrowsAsync<KafkaTimeoutException>(() => bed.RunAsync(admin.ListTopicsAsync(), stepMs: 20));
+        var failed = await Assert.ThrowsAsync<KafkaTimeoutException>(() => bed.RunAsync(admin.ListTopicsAsync(), stepMs: 50));
         Assert.True(failed.IsRetriable);
         Assert.Contains(bed.Log.Logger.Warnings, line => line.Contains(reason, StringComparison.Ordinal));
     }
