@@ -206,7 +206,14 @@ internal sealed partial class ProducerSender
         if (waitsForRenewal)
             return true;
         if (retry is null && head is null)
-            return !sequences.IsEmpty || !queue.TryDeactivate();
+        {
+            if (sequences.IsEmpty && queue.TryDeactivate())
+                return false;
+            if (sequences.IsEmpty)
+                _signal.Set(); // a record has come since the look at the head; it found the queue active, and woke nobody
+            return true;
+        }
+
         if (_client.Metadata.Current.LeaderOf(queue.Id) is not { } leader)
         {
             _client.Metadata.RequestUpdate(); // it asks with pauses, and wakes this loop when it knows more
