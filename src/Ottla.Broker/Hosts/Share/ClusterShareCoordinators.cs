@@ -78,7 +78,7 @@ internal sealed class ClusterShareCoordinators(
             }
             catch (ApiException e) when (attempt < AttemptsMax && MayWorkLater(e.Error.Code, key))
             {
-                await Task.Delay(pause, time, stopping);
+                await Task.Delay(pause, time, stopping); // the coordinator moves or loads; AttemptsMax bounds the tries
                 pause *= 2;
             }
         }

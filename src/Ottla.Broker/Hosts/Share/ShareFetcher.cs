@@ -26,10 +26,10 @@ internal sealed class ShareFetchedPartition(TopicIdPartition partition)
     /// <summary>Why nothing can be acquired; it stays so for this fetch.</summary>
     public ApiError Error { get; set; } = ApiError.None;
 
-    /// <summary>What was acquired. Whoever answers sends or disposes the records.</summary>
+    /// <summary>What was acquired. The handler that answers sends or disposes the records.</summary>
     public AcquiredRecords Acquired { get; set; } = AcquiredRecords.None;
 
-    /// <summary>Who leads it here.</summary>
+    /// <summary>The object that leads it here; null until it is found.</summary>
     public SharePartitionLeader? Leader { get; set; }
 
     /// <summary>The leader's version before it was asked.</summary>

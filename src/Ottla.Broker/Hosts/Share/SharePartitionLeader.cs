@@ -22,7 +22,7 @@ internal readonly record struct ShareReadTerms(
 
 /// <summary>What a member got of one share partition.</summary>
 /// <param name="Ranges">The offsets that it holds now, in order.</param>
-/// <param name="Records">Their batches; null without any. Whoever gets it disposes it, or sends it.</param>
+/// <param name="Records">Their batches; null without any. The fetch that gets it sends or disposes it.</param>
 /// <param name="HasProgressed">Whether the next read begins elsewhere.</param>
 internal readonly record struct AcquiredRecords(IReadOnlyList<AcquiredRange> Ranges, IFileSlice? Records, bool HasProgressed)
 {
@@ -35,7 +35,7 @@ internal readonly record struct AcquiredRecords(IReadOnlyList<AcquiredRange> Ran
 /// keeps its state at a share coordinator. Lives as long as this leader epoch, or until it is fenced.
 /// </summary>
 /// <remarks>
-/// Thread-safe. One writer: each step of the machine runs alone (<see cref="SingleWriter"/>), and whoever waits goes on outside of it. What
+/// Thread-safe. One writer: each step of the machine runs alone (<see cref="SingleWriter"/>), and tasks that wait go on outside of it. What
 /// members say of records is written first and answered then. The locks of records end by one timer.
 /// </remarks>
 internal sealed partial class SharePartitionLeader : IReplicaObserver

@@ -1,10 +1,11 @@
 namespace Ottla.Broker.Hosts.Share;
 
 /// <summary>
-/// Runs steps one at a time, in the order in which they came: whoever finds it idle runs what there is, and the others do not wait.
+/// Runs steps one at a time, in the order in which they came: the thread that finds it idle runs them, and other threads do not wait.
 /// </summary>
 /// <remarks>
-/// Thread-safe. A step that asks for another one does not run it, so steps never nest. What a step throws is a bug: whoever ran it gets it.
+/// Thread-safe. A step that asks for another one does not run it, so steps never nest. What a step throws is a bug: the thread that ran it
+/// gets it.
 /// </remarks>
 internal sealed class SingleWriter
 {
@@ -12,7 +13,7 @@ internal sealed class SingleWriter
     private readonly Queue<Action> _steps = new();
     private bool _isRunning;
 
-    /// <summary>Runs a step now, or lets it be run by whoever is running steps.</summary>
+    /// <summary>Runs a step now, or leaves it to the thread that is running steps.</summary>
     public void Run(Action step)
     {
         lock (_lock)
